@@ -1,0 +1,1 @@
+"""What the images and the chart say of each lesion."""

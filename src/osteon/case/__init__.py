@@ -1,0 +1,1 @@
+"""The patient: case files, phantoms, implanted lesions."""

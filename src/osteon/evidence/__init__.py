@@ -1,0 +1,1 @@
+"""Papers, quotations and numbers with their sources."""

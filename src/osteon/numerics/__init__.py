@@ -1,0 +1,1 @@
+"""Grids, marching and sampling that belong to no physics."""

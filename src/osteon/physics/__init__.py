@@ -1,0 +1,1 @@
+"""Physical phenomena; nothing here knows a patient."""

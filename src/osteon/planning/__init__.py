@@ -1,0 +1,1 @@
+"""Plans: paths, settings, limits."""

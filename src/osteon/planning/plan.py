@@ -1,0 +1,210 @@
+"""A plan: what would be done, what it would do, and how it stands against every limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from osteon.evidence.value import Band
+from osteon.space.anatomy import Anatomy, Structure
+from osteon.space.volume import Volume
+from osteon.treatments.base import Effect, Ended, Goal, NeedlePose, Setting
+
+Level = Literal["ok", "warning", "breach", "unknown"]
+Standing = Literal["ok", "warning", "breach", "cannot tell"]
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What is asked of the planner.
+
+    Parameters
+    ----------
+    treatments : tuple of str
+        Names; ``("all",)`` for every one that `select` leaves open.
+    goal : str or None
+        None: the goal of the lesion's chart.
+    spacing_mm : float
+        Grid of the final simulation.
+    samples : int
+        Runs of the uncertainty ensemble; 0: nominal only.
+    seed : int
+        For SeedSequence(seed, spawn_key=(crc32(treatment), sample)).
+    anyway : bool
+        Plan what is excluded or not indicated too; printed on every page.
+    policy : str
+        Site policy, "strict" or "mitigated".
+    """
+
+    treatments: tuple[str, ...] = ("all",)
+    goal: Goal | None = None
+    spacing_mm: float = 1.0
+    samples: int = 0
+    seed: int = 0
+    anyway: bool = False
+    policy: str = "strict"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One limit, judged at one structure.
+
+    Parameters
+    ----------
+    limit_id : str
+        Entry of ``tissue/tolerance.yaml``.
+    structure : str
+        Structure id.
+    value : Band or None
+        What the plan does there; None where it cannot be told.
+    unit : str
+        Unit of value and limit.
+    limit : float
+        The limit.
+    level : {"ok", "warning", "breach", "unknown"}
+        How it stands.
+    text : str
+        In words; for unknown: "cannot tell: outline the right sciatic nerve".
+    place_mm : tuple or None
+        Where (LPS).
+    time_s : float or None
+        When.
+    source : str
+        Paper id or quotation key of the limit.
+    """
+
+    limit_id: str
+    structure: str
+    value: Band | None
+    unit: str
+    limit: float
+    level: Level
+    text: str
+    place_mm: tuple[float, float, float] | None = None
+    time_s: float | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One application: a treatment, its setting, what it did, and the wait after it."""
+
+    treatment: str
+    setting: Setting
+    effect: Effect
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Path:
+    """A needle path with what it was judged by.
+
+    Parameters
+    ----------
+    pose : NeedlePose
+        Entry at the skin and tip.
+    objectives : mapping of str to float
+        length_mm, clearance_mm, bone_mm, skin_incidence_deg, cortex_incidence_deg, off_axis_mm: smaller is better except clearance.
+    cortex_mm : tuple or None
+        Where it meets the cortex (LPS).
+    nearest : str
+        The critical structure that gives the clearance.
+    """
+
+    pose: NeedlePose
+    objectives: Mapping[str, float]
+    cortex_mm: tuple[float, float, float] | None
+    nearest: str
+
+
+@dataclass(frozen=True)
+class PathSearch:
+    """What came of the search for a way in.
+
+    Parameters
+    ----------
+    candidates, feasible : int
+        Number tried, number left after the hard limits.
+    pareto : tuple of Path
+        The non-dominated ones.
+    recommended : int or None
+        Index into ``pareto``; None where there is none.
+    why : str
+        Why that one, or why none.
+    rejected : mapping of str to int
+        How many candidates each hard limit removed.
+    """
+
+    candidates: int
+    feasible: int
+    pareto: tuple[Path, ...]
+    recommended: int | None
+    why: str
+    rejected: Mapping[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A plan that has judged itself.
+
+    Parameters
+    ----------
+    treatment, lesion_id, goal : str
+        For what.
+    steps : tuple of Step
+        In order of application.
+    findings : tuple of Finding
+        Every limit at every structure that must be judged.
+    measures : mapping of str to Band
+        coverage (fraction of target with CEM43 >= 240), min_margin_mm, zone_cm3, minutes, probes, uncovered_cm3, ...
+    ended : Ended
+        Worst of the steps, or why there is no plan.
+    paths : PathSearch or None
+        For needle treatments.
+    before, after : Anatomy or None
+        On the planning grid; ``before.masks`` holds the target under structure ``target``.
+    margin_mm : Volume or None
+        Signed distance from the lesion surface to the edge of the zone, on surface voxels of the lesion, NaN elsewhere.
+    prescription : mapping of str to object
+        What an operator dials in; JSON-able (see ``planning/prescription.py``).
+    condition : str
+        Empty, or "if platelets and INR are confirmed": heading for a plan of status "needs", or "ANYWAY: excluded because ...".
+    """
+
+    treatment: str
+    lesion_id: str
+    goal: Goal
+    steps: tuple[Step, ...]
+    findings: tuple[Finding, ...]
+    measures: Mapping[str, Band]
+    ended: Ended
+    seed: int = 0
+    paths: PathSearch | None = None
+    before: Anatomy | None = None
+    after: Anatomy | None = None
+    margin_mm: Volume | None = None
+    prescription: Mapping[str, object] = field(default_factory=dict)
+    condition: str = ""
+    uncovered: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    provenance: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def standing(self) -> Standing:
+        """Worst first: breach, cannot tell, warning, ok."""
+        levels = {f.level for f in self.findings}
+        if "breach" in levels:
+            return "breach"
+        if "unknown" in levels or not self.steps:
+            return "cannot tell"
+        return "warning" if "warning" in levels else "ok"
+
+    def unknown_structures(self) -> list[str]:
+        """Return the structures that could not be judged."""
+        return sorted({f.structure for f in self.findings if f.level == "unknown"})
+
+
+TARGET = Structure(
+    "target", "target", "lesion", None, None, "what the plan means to treat; a planning concept, not an anatomical one"
+)

@@ -1,0 +1,1 @@
+"""Every treatment: a status with cited reasons, and what is missing."""

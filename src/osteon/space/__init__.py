@@ -1,0 +1,1 @@
+"""Where things lie: volumes, anatomy, paths and surfaces in patient LPS millimetres."""

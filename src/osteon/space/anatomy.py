@@ -1,0 +1,237 @@
+"""What of the patient is known in space: image, outlined structures, what was imaged, and the state of the tissue.
+
+A structure that is not outlined, or a place that was not imaged, is unknown; it is never free space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cache
+from importlib import resources
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from osteon.errors import InputError, NotOutlinedError
+from osteon.space.volume import Array, Grid, Volume
+
+Kind = Literal[
+    "body",
+    "skin",
+    "bone",
+    "lesion",
+    "nerve",
+    "cord",
+    "vessel",
+    "bowel",
+    "joint",
+    "organ",
+    "lung",
+    "muscle",
+    "fat",
+    "implant",
+    "disc",
+    "table",
+]
+
+
+class Field(StrEnum):
+    """A state of the tissue that treatments write."""
+
+    TEMPERATURE_C = "temperature_c"
+    CEM43_MIN = "cem43_min"
+    DEAD = "dead"
+    FROZEN_MIN_C = "frozen_min_c"
+    CEMENT_FRACTION = "cement_fraction"
+    IMPLANT_ID = "implant_id"
+    FLUID = "fluid"
+
+
+@dataclass(frozen=True, order=True)
+class Structure:
+    """One entry of the closed vocabulary in ``structures.yaml``; get it with ``structure(id)``.
+
+    Parameters
+    ----------
+    id : str
+        For example ``hip_right``, ``sciatic_nerve_right``, ``vertebra_L3``, ``lesion``.
+    name : str
+        As a clinician reads it, for example "right sciatic nerve".
+    kind : str
+        What limits and rules go by.
+    side : {"left", "right", None}
+        The patient's side.
+    code : str or None
+        SNOMED CT code found in pydicom's dictionary with ``meaning``; None where it has none.
+    meaning : str
+        The code's meaning, or why there is no code.
+    """
+
+    id: str
+    name: str
+    kind: Kind
+    side: Literal["left", "right"] | None = None
+    code: str | None = None
+    meaning: str = ""
+
+    def __str__(self) -> str:
+        return self.id
+
+
+@cache
+def structures() -> Mapping[str, Structure]:
+    """Return the closed vocabulary of structures, by id."""
+    import yaml
+
+    text = resources.files("osteon.space").joinpath("structures.yaml").read_text(encoding="utf-8")
+    entries: dict[str, dict[str, Any]] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    found: dict[str, Structure] = {}
+    for key, entry in entries.items():
+        sides: tuple[Literal["left", "right"] | None, ...] = ("left", "right") if entry.get("sided") else (None,)
+        for side in sides:
+            full = f"{key}_{side}" if side else key
+            name = f"{side} {entry['name']}" if side else entry["name"]
+            found[full] = Structure(full, name, entry["kind"], side, entry.get("code"), entry["meaning"])
+    return found
+
+
+def structure(name: str) -> Structure:
+    """Return the structure of that id.
+
+    Raises
+    ------
+    InputError
+        If the vocabulary has none of that name.
+    """
+    try:
+        return structures()[name]
+    except KeyError:
+        raise InputError(
+            f"There is no structure {name!r} in osteon's vocabulary.",
+            "Limits and rules are kept per structure, so an unknown name would be judged by none.",
+            "Use one of the names that `osteon list structures` prints.",
+        ) from None
+
+
+class HasState(Protocol):
+    """What ``Anatomy.with_`` needs of an effect."""
+
+    @property
+    def state(self) -> Mapping[Field, Volume]:
+        """The fields that the effect wrote."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """One line for the log."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """Image, outlines and tissue state on one grid; never mutated.
+
+    Parameters
+    ----------
+    imaged : Volume of bool
+        True where there is image information; its grid is the grid of everything here.
+    image : Volume or None
+        HU on CT, float32; None where there is no CT.
+    masks : mapping of Structure to Volume of bool
+        What was outlined. A structure without mask is unknown, unless it is in ``absent``.
+    absent : frozenset of Structure
+        Structures that someone said are not here (an empty outline is not enough).
+    approximate : frozenset of Structure
+        Outlines that are approximate (grown by threshold, a phantom's guess).
+    state : mapping of Field to Volume
+        Tissue state after effects.
+    log : tuple of str
+        What was done to this anatomy, in order.
+    """
+
+    imaged: Volume
+    image: Volume | None = None
+    masks: Mapping[Structure, Volume] = field(default_factory=dict)
+    absent: frozenset[Structure] = frozenset()
+    approximate: frozenset[Structure] = frozenset()
+    state: Mapping[Field, Volume] = field(default_factory=dict)
+    log: tuple[str, ...] = ()
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of image, masks and state."""
+        return self.imaged.grid
+
+    def mask(self, which: Structure | str) -> Volume:
+        """Return the outline of a structure.
+
+        Raises
+        ------
+        NotOutlinedError
+            If it is not outlined; that is unknown, not free space.
+        """
+        key = structure(which) if isinstance(which, str) else which
+        found = self.masks.get(key)
+        if found is None:
+            raise NotOutlinedError(
+                f"The {key.name} is not outlined.",
+                "What is not outlined is unknown, and unknown is never safe.",
+                f"Outline the {key.name} in case.yaml, or state that it is absent.",
+            )
+        return found
+
+    def has(self, which: Structure | str) -> bool:
+        """Tell whether a structure has a non-empty outline."""
+        key = structure(which) if isinstance(which, str) else which
+        return key in self.masks and bool(self.masks[key].array.any())
+
+    def of_kind(self, *kinds: Kind) -> list[Structure]:
+        """Return the outlined (non-empty) structures of these kinds, sorted by id."""
+        return sorted(s for s in self.masks if s.kind in kinds and self.masks[s].array.any())
+
+    def union(self, which: Iterable[Structure]) -> Array:
+        """Return the union of several outlines as an array of bool."""
+        out = np.zeros(self.grid.shape, bool)
+        for key in which:
+            out |= self.mask(key).array
+        return out
+
+    def with_(self, effect: HasState) -> Anatomy:
+        """Return the anatomy after an effect: its fields resampled to this grid and laid over the present state."""
+        state = dict(self.state)
+        for key, volume in effect.state.items():
+            fill = 37.0 if key is Field.TEMPERATURE_C else 0.0
+            new = volume.resample(self.grid, fill=fill)
+            old = state.get(key)
+            if old is not None and key is Field.DEAD:
+                new = new.with_array(new.array | old.array)
+            elif old is not None and key is Field.CEM43_MIN:
+                new = new.with_array(new.array + old.array)
+            state[key] = new
+        return replace(self, state=state, log=(*self.log, effect.title))
+
+    def with_mask(self, which: Structure, mask: Volume) -> Anatomy:
+        """Return the anatomy with one outline added or replaced; the mask must lie on this grid."""
+        if not mask.grid.same_as(self.grid):
+            mask = mask.resample(self.grid)
+        return replace(self, masks={**self.masks, which: Volume(mask.array.astype(bool), self.grid)})
+
+    def on(self, grid: Grid) -> Anatomy:
+        """Return everything on another grid; voxels outside the image are not imaged, HU -1024 there."""
+        if grid == self.grid:
+            return self
+        return replace(
+            self,
+            imaged=self.imaged.resample(grid),
+            image=None if self.image is None else self.image.resample(grid, fill=-1024.0),
+            masks={k: smooth_resample(v, grid) for k, v in self.masks.items()},
+            state={k: v.resample(grid, fill=37.0 if k is Field.TEMPERATURE_C else 0.0) for k, v in self.state.items()},
+        )
+
+
+def smooth_resample(mask: Volume, grid: Grid) -> Volume:
+    """Resample a mask by trilinear interpolation of its 0/1 values, cut at one half: no stair steps on fine grids."""
+    numbers = mask.with_array(mask.array.astype(np.float32)).resample(grid)
+    return Volume(numbers.array >= 0.5, grid)

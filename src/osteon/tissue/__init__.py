@@ -1,0 +1,1 @@
+"""Tissue properties and tolerance limits as cited data."""

@@ -1,0 +1,1 @@
+"""Treatments: one folder each, one catalogue line each."""

@@ -1,0 +1,271 @@
+"""What every treatment offers to the stages, and the shapes in which it answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from osteon.evidence.value import Value
+from osteon.facts import Fact
+from osteon.space.anatomy import Anatomy, Field, Structure
+from osteon.space.volume import Volume
+
+How = Literal["converged", "steady", "time", "limit", "not_converged", "refused"]
+Goal = Literal["cure", "palliation", "interface_palliation"]
+Observe = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a computation ended.
+
+    Parameters
+    ----------
+    how : str
+        converged, steady, time, limit, not_converged or refused.
+    why : str
+        One sentence.
+    residual, energy_balance : float or None
+        Relative residual; relative defect of the energy account (stored + carried away against put in).
+    steps : int
+        Steps or iterations done.
+    """
+
+    how: How
+    why: str = ""
+    residual: float | None = None
+    energy_balance: float | None = None
+    steps: int = 0
+
+
+@dataclass(frozen=True)
+class NeedlePose:
+    """A straight needle from where it enters the skin to its tip, both in LPS mm."""
+
+    entry_mm: tuple[float, float, float]
+    tip_mm: tuple[float, float, float]
+
+    @property
+    def length_mm(self) -> float:
+        """Skin to tip [mm]."""
+        return float(np.linalg.norm(np.subtract(self.tip_mm, self.entry_mm)))
+
+    @property
+    def direction(self) -> tuple[float, float, float]:
+        """Unit vector from entry to tip, LPS."""
+        unit = np.subtract(self.tip_mm, self.entry_mm) / max(self.length_mm, 1e-9)
+        return float(unit[0]), float(unit[1]), float(unit[2])
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an operator would dial in: a device, poses, controls. JSON-able.
+
+    ``controls`` is a tuple of (name with unit, number) pairs, for example ``(("power_w", 60.0), ("time_s", 480.0))``.
+    """
+
+    device: str
+    poses: tuple[NeedlePose, ...] = ()
+    controls: tuple[tuple[str, float], ...] = ()
+
+    def control(self, name: str) -> float:
+        """Return one control.
+
+        Raises
+        ------
+        KeyError
+            If the setting has none of that name.
+        """
+        return dict(self.controls)[name]
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A quantity over time: ``times_s`` (n,), ``values`` (n,), and where its extreme was found (LPS mm)."""
+
+    times_s: np.ndarray[Any, Any]
+    values: np.ndarray[Any, Any]
+    unit: str
+    place_mm: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """What a treatment does to the tissue.
+
+    Parameters
+    ----------
+    title : str
+        One line for logs and legends, for example "microwave 60 W, 8 min".
+    state : mapping of Field to Volume
+        The fields after the treatment (temperature: the highest reached).
+    traces : mapping of str to Trace
+        Hottest point over time per structure, key ``"hottest:<structure id>"`` [°C]; ``"zone_cm3"``, ``"net_power_w"`` and so on.
+    used : mapping of str to Value
+        Every constant that was used, by name: what ``cite`` follows.
+    ended : Ended
+        How the computation ended.
+    measures : mapping of str to float
+        Figures of the run by name with unit, for example ``"energy_in_j"``, ``"energy_stored_j"``, ``"reflected_fraction"``.
+    """
+
+    title: str
+    state: Mapping[Field, Volume]
+    traces: Mapping[str, Trace]
+    used: Mapping[str, Value]
+    ended: Ended
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The values of one run: sampled, or the middle of each spread.
+
+    Parameters
+    ----------
+    seed : int or None
+        None: the nominal draw, every value at its middle.
+    """
+
+    seed: int | None = None
+    fixed: tuple[tuple[str, float], ...] = ()
+
+    @classmethod
+    def nominal(cls) -> Draw:
+        """Return the draw that takes the middle of every spread."""
+        return cls(None)
+
+    def __call__(self, name: str, value: Value) -> float:
+        """Return the number for ``value`` in this run; the same name gives the same number throughout one draw."""
+        override = dict(self.fixed).get(name)
+        if override is not None:
+            return override
+        if self.seed is None:
+            return value.number
+        from zlib import crc32
+
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(crc32(name.encode()),)))
+        return value.spread.draw(value.number, rng)
+
+
+@dataclass(frozen=True)
+class NeedleAccess:
+    """What a needle-like device needs of its way in.
+
+    Parameters
+    ----------
+    max_depth_mm : float
+        Usable length of the shaft.
+    gauge : str
+        Gauge of the antenna or electrode.
+    shaft_diameter_mm : float
+        Its outer diameter.
+    introducer : str
+        The bone needle to use where the cortex is intact, with gauge and length.
+    introducer_bore_mm : float
+        Inner diameter of that needle; it must pass the shaft.
+    introducer_length_mm : float
+        Its length.
+    drills_bone : tuple of str
+        Ids of bone structures that may be crossed; ``("*",)`` any bone, ``("target",)`` only the bone that holds the target.
+    max_incidence_deg : float
+        Largest angle between the needle and the normal of skin or cortex.
+    active_offset_mm : float
+        From the tip back to the centre of the zone along the shaft.
+    """
+
+    max_depth_mm: float
+    gauge: str
+    shaft_diameter_mm: float
+    introducer: str
+    introducer_bore_mm: float
+    introducer_length_mm: float
+    drills_bone: tuple[str, ...] = ("target",)
+    max_incidence_deg: float = 60.0
+    active_offset_mm: float = 0.0
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """One row of a dose ledger: what, how much, against which limit."""
+
+    what: str
+    amount: str
+    limit: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The dose account of a treatment without simulator."""
+
+    rows: tuple[LedgerRow, ...]
+
+
+class Treatment(ABC):
+    """A treatment. Final classes only; found by name in ``treatments/catalog.py`` or the entry point ``osteon.treatments``.
+
+    Subclasses set ``name``, ``family`` ("ablation", "mechanics", "radiation", "drugs", ...), ``title`` (as a clinician reads it),
+    ``rules`` (parsed rules.yaml: a list of dicts) and ``devices`` (parsed devices.yaml: id to dict).
+    """
+
+    name: str
+    title: str
+    family: str
+    rules: Sequence[Mapping[str, Any]]
+    devices: Mapping[str, Mapping[str, Any]]
+
+    def site_facts(self, anatomy: Anatomy, target: Structure) -> list[Fact]:
+        """Return facts of feasibility at this site for ``select`` (path, window, corridor), within 5 s."""
+        return []
+
+    def needle(self, device: str) -> NeedleAccess | None:
+        """Return what the device needs of its way in; None where it is not a needle."""
+        return None
+
+    def target(self, anatomy: Anatomy, goal: Goal, lesion: Structure) -> Volume | None:
+        """Return what is to be treated for a goal where it differs from lesion + margin; None: planning's own definition."""
+        return None
+
+    @abstractmethod
+    def simulates(self) -> bool:
+        """Tell whether ``settings`` and ``simulate`` exist; a ledger-only treatment says no."""
+
+    def settings(
+        self, anatomy: Anatomy, target: Structure, goal: Goal, device: str, poses: Sequence[NeedlePose] = ()
+    ) -> Iterable[Setting]:
+        """Return the search space, most promising first. ``poses``: the admissible needle poses that planning found."""
+        return ()
+
+    def quick(self, anatomy: Anatomy, setting: Setting) -> Effect | None:
+        """Return a fast prediction for searching, or None."""
+        return None
+
+    def simulate(self, anatomy: Anatomy, setting: Setting, draw: Draw, observe: Observe | None = None) -> Effect:
+        """Simulate one setting on the anatomy's grid.
+
+        Parameters
+        ----------
+        anatomy : Anatomy
+            On an isotropic grid, cropped round the target.
+        setting : Setting
+            Poses and controls.
+        draw : Draw
+            The values of this run.
+        observe : callable, optional
+            Called with the fraction done, 0 to 1.
+
+        Returns
+        -------
+        Effect
+            Fields, traces, constants used, and how it ended.
+        """
+        raise NotImplementedError(f"{self.name} has no simulator; it answers in ledger()")
+
+    def ledger(self, facts: Mapping[str, Fact]) -> Ledger | None:
+        """Return the dose account of a treatment without simulator, or None."""
+        return None

@@ -1,0 +1,1 @@
+"""Reference cases: a published number, ours beside it."""
