@@ -105,7 +105,8 @@ class Path:
     pose : NeedlePose
         Entry at the skin and tip.
     objectives : mapping of str to float
-        length_mm, clearance_mm, bone_mm, skin_incidence_deg, cortex_incidence_deg, off_axis_mm: smaller is better except clearance.
+        length_mm, clearance_mm, bone_mm, skin_incidence_deg, cortex_incidence_deg, off_axis_mm: smaller is better,
+        except clearance.
     cortex_mm : tuple or None
         Where it meets the cortex (LPS).
     nearest : str

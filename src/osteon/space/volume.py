@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -239,7 +240,8 @@ def _best_axes(directions: Array) -> list[int]:
     """Return for each patient axis the index axis nearest to it, each used once."""
     from itertools import permutations
 
-    def agreement(order: tuple[int, ...]) -> float:
+    def agreement(order: Iterable[int]) -> float:
+        order = tuple(order)
         return float(sum(abs(directions[axis, order[axis]]) for axis in range(3)))
 
     return list(max(permutations(range(3)), key=agreement))

@@ -1,0 +1,35 @@
+"""The reference cases by name; nothing is imported until one is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import cast
+
+from osteon.errors import InputError
+from osteon.validation.base import ReferenceCase, Run
+
+CASES = (
+    ReferenceCase("pennes", "Bioheat against three exact solutions", "osteon.validation.pennes:run"),
+    ReferenceCase("cem43", "Thermal dose against closed forms", "osteon.validation.cem43:run"),
+    ReferenceCase("mwa-liver", "Coaxial slot antenna in liver", "osteon.validation.mwa_liver:run"),
+    ReferenceCase("mwa-eco", "Zone of the 2450 MHz antenna of seed 4 at 60 W", "osteon.validation.mwa_eco:run", slow=True),
+)
+
+
+def case(name: str) -> Run:
+    """Return the function that runs a reference case.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    for entry in CASES:
+        if entry.name == name:
+            module, _, function = entry.where.partition(":")
+            return cast(Run, getattr(import_module(module), function))
+    raise InputError(
+        f"There is no reference case {name!r}.",
+        "Only listed cases have a published or exact number beside them.",
+        f"Use one of: {', '.join(entry.name for entry in CASES)}.",
+    )
