@@ -22,8 +22,8 @@ class Journey:
     request : PlanRequest
         What was asked.
     provenance : mapping
-        ``inputs`` (file to sha256), ``options``, ``versions`` and ``run`` (seconds per stage, date, machine: the only part that may
-        differ between two runs).
+        ``inputs`` (file to sha256), ``options``, ``versions`` and ``run`` (seconds per stage, date, machine: the only part
+        that may differ between two runs).
     """
 
     case: Case
