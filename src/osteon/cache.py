@@ -58,6 +58,9 @@ def encode(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
     match value:
         case None | bool() | str():
             return _plain(value)
+        case np.ndarray() if value.dtype == bool:
+            arrays.append(np.packbits(value))
+            return {"$bits": len(arrays) - 1, "shape": list(value.shape)}
         case np.ndarray():
             arrays.append(value)
             return {"$array": len(arrays) - 1}
@@ -111,6 +114,9 @@ def decode(tree: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
     match next(iter(tree)):
         case "$array":
             return arrays[tree["$array"]]
+        case "$bits":
+            shape = tuple(int(n) for n in tree["shape"])
+            return np.unpackbits(arrays[tree["$bits"]], count=int(np.prod(shape, dtype=np.int64))).astype(bool).reshape(shape)
         case "$float":
             return float(tree["$float"])
         case "$date":

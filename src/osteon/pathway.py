@@ -1,14 +1,39 @@
-"""One patient's way through osteon, on one page. Start reading here."""
+"""One patient's way through osteon, on one page. Start reading here.
+
+    load_case(folder) -> Case
+    assess(case) -> Assessment
+    select(assessment, policy) -> Verdicts
+    plan(assessment, verdicts, request, executor) -> [Plan]
+
+``journey`` goes all the way and keeps what was computed, so that an unchanged rerun reads instead of computing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import platform
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
 
-from osteon.assessment.results import Assessment
+from osteon import NUMBERS_VERSION, __version__
+from osteon.assessment.assess import assess
+from osteon.assessment.results import Assessment, LesionAssessment
+from osteon.cache import Cache, key
+from osteon.case.load import load_case
 from osteon.case.model import Case
+from osteon.jobs import Executor, Serial
+from osteon.planning.build import plan
 from osteon.planning.plan import Plan, PlanRequest
+from osteon.selection.select import select
 from osteon.selection.verdicts import Verdicts
+
+T = TypeVar("T")
+Observe = Callable[[str, float], None]
+LIBRARIES = ("numpy", "scipy", "numba", "scikit-fem", "pydicom", "nibabel")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,3 +57,107 @@ class Journey:
     plans: tuple[Plan, ...]
     request: PlanRequest
     provenance: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass
+class _Clock:
+    """Seconds per stage, and word to whoever watches."""
+
+    observe: Observe
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def time(self, stage: str, work: Callable[[], T]) -> T:
+        """Do the work of one stage and note how long it took."""
+        begin = time.perf_counter()
+        self.observe(stage, 0.0)
+        result = work()
+        self.seconds[stage] = round(time.perf_counter() - begin, 2)
+        self.observe(stage, 1.0)
+        return result
+
+
+def _silent(stage: str, fraction: float) -> None:
+    """Watch nothing."""
+
+
+def journey(
+    folder: Path,
+    request: PlanRequest | None = None,
+    *,
+    cache: Cache | None = None,
+    executor: Executor | None = None,
+    observe: Observe = _silent,
+    with_plans: bool = True,
+) -> Journey:
+    """Follow the patient of one case folder from the files to the plans.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``case.yaml``.
+    request : PlanRequest, optional
+        What to plan, under which policy, on which grid.
+    cache : Cache, optional
+        Default: ``folder/.osteon/cache``.
+    executor : Executor, optional
+        Runs ensembles; default: in this process.
+    observe : callable, optional
+        Called with the stage's name and the fraction done.
+    with_plans : bool
+        False: stop after selection.
+
+    Returns
+    -------
+    Journey
+        Every stage's result, with its provenance.
+
+    Raises
+    ------
+    OsteonError
+        If the case cannot be read or a stage ended badly.
+    """
+    request = request or PlanRequest()
+    store = cache or Cache(folder / ".osteon" / "cache")
+    clock = _Clock(observe)
+    case = clock.time("case", lambda: load_case(folder))
+    inputs = dict(case.digests)
+    assessment = clock.time("assess", lambda: _assessed(case, store))
+    verdicts = clock.time("select", lambda: select(assessment, request.policy))
+    plans: tuple[Plan, ...] = ()
+    if with_plans:
+        digest = key("plan", {"inputs": inputs, "request": request, "verdicts": verdicts})
+        plans = clock.time(
+            "plan",
+            lambda: store.get_or("plan", digest, lambda: tuple(plan(assessment, verdicts, request, executor or Serial(), observe))),
+        )
+    run = {
+        "seconds": clock.seconds,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.machine()} {platform.system()}",
+        "cache_hits": store.hits,
+        "cache_damaged": list(store.damaged),
+    }
+    provenance = {"inputs": inputs, "options": _options(request), "versions": versions(), "run": run}
+    return Journey(case, assessment, verdicts, plans, request, provenance)
+
+
+def _assessed(case: Case, store: Cache) -> Assessment:
+    """Assess, or read what was assessed of the same files."""
+
+    def compute() -> tuple[LesionAssessment, ...]:
+        return assess(case).lesions
+
+    return Assessment(case, store.get_or("assess", key("assess", dict(case.digests)), compute))
+
+
+def _options(request: PlanRequest) -> dict[str, object]:
+    return {
+        "treatments": list(request.treatments), "goal": request.goal, "spacing_mm": request.spacing_mm,
+        "samples": request.samples, "seed": request.seed, "anyway": request.anyway, "policy": request.policy,
+    }  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Return osteon's version, its numbers version, and those of the libraries that numbers rest on."""
+    found = {name: version(name) for name in LIBRARIES}
+    return {"osteon": __version__, "numbers": str(NUMBERS_VERSION), "python": platform.python_version(), **found}
