@@ -126,10 +126,11 @@ def journey(
     plans: tuple[Plan, ...] = ()
     if with_plans:
         digest = key("plan", {"inputs": inputs, "request": request, "verdicts": verdicts})
-        plans = clock.time(
-            "plan",
-            lambda: store.get_or("plan", digest, lambda: tuple(plan(assessment, verdicts, request, executor or Serial(), observe))),
-        )
+
+        def compute() -> tuple[Plan, ...]:
+            return tuple(plan(assessment, verdicts, request, executor or Serial(), observe))
+
+        plans = clock.time("plan", lambda: store.get_or("plan", digest, compute))
     run = {
         "seconds": clock.seconds,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -93,3 +93,19 @@ class ReferenceCase:
 
 
 Run = Callable[[Callable[[float], None]], Report]
+
+
+def print_report(outcome: Report) -> None:
+    """Print one reference case: ours, the reference, the error, the tolerance."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("quantity", "ours", "reference", "error", "tolerance", "unit", "", title=outcome.name, box=None, pad_edge=False)
+    words = {True: "pass", False: "FAIL", None: ""}
+    for row in outcome.rows:
+        figures = [("-" if x is None else f"{x:.5g}") for x in (row.value, row.reference, row.error, row.tolerance)]
+        table.add_row(row.quantity, *figures, row.unit, words[row.passed])
+    console.print(table)
+    for line in outcome.assumptions:
+        console.print(f"  assumed: {line}", markup=False, highlight=False)

@@ -1,0 +1,108 @@
+"""What ``osteon list`` answers, read from names and YAML alone: nothing heavy is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+from osteon.errors import InputError
+
+Table = tuple[tuple[str, ...], list[tuple[object, ...]]]
+
+
+def _yaml(package: str, name: str) -> Any:
+    import yaml
+
+    text = resources.files(package).joinpath(name).read_text(encoding="utf-8")
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+def _treatments() -> Table:
+    from osteon.treatments.catalog import entries
+
+    rows: list[tuple[object, ...]] = []
+    for entry in entries().values():
+        count = "-" if entry.outside else len(_yaml(f"osteon.treatments.{entry.name}", "devices.yaml"))
+        rows.append((entry.name, entry.family, count))
+    return ("treatment", "family", "devices"), rows
+
+
+def _devices() -> Table:
+    from osteon.treatments.catalog import entries
+
+    rows: list[tuple[object, ...]] = []
+    for entry in entries().values():
+        if entry.outside:
+            continue
+        for name, device in _yaml(f"osteon.treatments.{entry.name}", "devices.yaml").items():
+            rows.append((name, entry.name, device.get("title", "")))
+    return ("device", "treatment", "what"), rows
+
+
+def _structures() -> Table:
+    rows: list[tuple[object, ...]] = []
+    for key, entry in _yaml("osteon.space", "structures.yaml").items():
+        for side in ("left", "right") if entry.get("sided") else (None,):
+            rows.append((f"{key}_{side}" if side else key, entry["kind"], entry.get("code") or "-", entry["meaning"]))
+    return ("structure", "kind", "SNOMED CT", "meaning"), rows
+
+
+def _facts() -> Table:
+    entries = _yaml("osteon", "facts.yaml")
+    return ("fact", "scope", "unit", "question"), [(n, e["scope"], e.get("unit") or "-", e["ask"]) for n, e in entries.items()]
+
+
+def _limits() -> Table:
+    entries = _yaml("osteon.tissue", "tolerance.yaml")
+    listed = entries.values() if isinstance(entries, dict) else entries
+    rows: list[tuple[object, ...]] = [
+        (
+            e.get("id", ""),
+            e.get("applies_to", ""),
+            e.get("quantity", ""),
+            e.get("warn", ""),
+            e.get("limit", ""),
+            e.get("unit", ""),
+        )
+        for e in listed
+    ]
+    return ("limit", "applies to", "quantity", "warn", "limit", "unit"), rows
+
+
+def _papers() -> Table:
+    from osteon.evidence.source import papers, text
+
+    return ("paper", "reference"), [(key, text(paper)) for key, paper in papers().items()]
+
+
+def _validations() -> Table:
+    from osteon.validation.catalog import CASES
+
+    return ("case", "what"), [(entry.name, entry.title) for entry in CASES]
+
+
+TABLES: dict[str, Callable[[], Table]] = {
+    "treatments": _treatments,
+    "devices": _devices,
+    "structures": _structures,
+    "facts": _facts,
+    "limits": _limits,
+    "papers": _papers,
+    "validations": _validations,
+}
+
+
+def rows_of(what: str) -> Table:
+    """Return the header and the rows of one list.
+
+    Raises
+    ------
+    InputError
+        If there is no such list.
+    """
+    if what not in TABLES:
+        raise InputError(
+            f"There is no list of {what!r}.", "osteon lists only what it knows by name.", f"Use one of: {', '.join(TABLES)}."
+        )
+    return TABLES[what]()
