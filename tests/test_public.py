@@ -26,11 +26,11 @@ def test_public_names_are_exactly_those_documented() -> None:
 @pytest.mark.parametrize("what", LISTS)
 def test_list_answers_without_heavy_imports(what: str) -> None:
     code = (
-        "import sys; sys.argv = ['osteon', 'list', %r, '--json']\n"
+        f"import sys; sys.argv = ['osteon', 'list', {what!r}, '--json']\n"
         "from osteon.cli import main\n"
         "try:\n main()\nexcept SystemExit as e:\n assert not e.code, e.code\n"
-        "print('HEAVY', [m for m in %r if m in sys.modules], file=sys.stderr)"
-    ) % (what, HEAVY)
+        f"print('HEAVY', [m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip().startswith("[")
     assert "HEAVY []" in done.stderr

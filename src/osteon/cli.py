@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from osteon.pathway import Journey
     from osteon.planning.plan import PlanRequest
 
-EPILOGUE = "Research use only, not a medical device. Exit codes: 0 done, 1 a named bad end, 2 bad input, 3 missing data or extra, 130 stopped."
+EPILOGUE = (
+    "Research use only, not a medical device. "
+    + "Exit codes: 0 done, 1 a named bad end, 2 bad input, 3 missing data or extra, 130 stopped."
+)
 app = typer.Typer(
     name="osteon",
     help="Follow one patient's bone metastasis along the clinical path: case, assess, select, plan, report.",
@@ -151,7 +154,7 @@ def _request(
     from osteon.planning.plan import PlanRequest
 
     names = tuple(n.strip() for n in treatments.split(",") if n.strip()) or ("all",)
-    chosen = None if goal is None else goal.value
+    chosen: Any = None if goal is None else goal.value
     return PlanRequest(names, chosen, spacing, samples, seed, anyway, policy.value)
 
 
