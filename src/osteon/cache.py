@@ -1,7 +1,10 @@
 """Results kept on disk under the digest of everything they depend on; and the one canonical way to write osteon's shapes.
 
 An entry is one ``.npz`` file: a JSON tree beside its arrays. Nothing is pickled, so a cache that somebody else made can do no
-harm. A damaged entry is recomputed and named.
+harm. A damaged entry is recomputed and named; where nothing can be written, the run goes on and says what was not kept.
+
+A file is seen whole or not at all. A writer holds a lock on its temporary file for as long as it lives, so the next run can
+tell what a killed one left behind (no one holds it) from what a run beside it is writing (someone does), and removes it.
 """
 
 from __future__ import annotations
@@ -10,8 +13,10 @@ import hashlib
 import io
 import json
 import os
+import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import date
 from enum import Enum
@@ -22,7 +27,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from osteon import NUMBERS_VERSION
-from osteon.errors import OsteonError
+from osteon.errors import InputError, OsteonError
 
 T = TypeVar("T")
 
@@ -146,8 +151,14 @@ def _find(where: str) -> Any:
     return found
 
 
+TEMPORARY = ".part"
+"""End of the name of a file that is being written; it begins with a dot."""
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that it is seen whole or not at all: temporary file beside it, fsync, rename.
+
+    What a killed writer left in the same folder is removed first.
 
     Raises
     ------
@@ -156,24 +167,115 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+        sweep(path.parent)
+        with _temporary(path) as (file, temporary):
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
             umask = os.umask(0)
             os.umask(umask)
-            Path(temporary).chmod(0o666 & ~umask)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+            temporary.chmod(0o666 & ~umask)
+            if sys.platform == "win32":  # an open file cannot be renamed there
+                file.close()
+            temporary.replace(path)
     except OSError as error:
         raise OsteonError(
             f"The file {path} could not be written: {error.strerror or error}.",
             "Nothing half-written was left, but this result was not kept.",
             "Free some space or name a folder that you may write to, then run the same command again.",
+        ) from error
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[tuple[io.BufferedWriter, Path]]:
+    """Open a temporary file beside ``path``, held by this process; it is gone afterwards unless it was renamed."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=TEMPORARY)
+        with os.fdopen(handle, "wb") as file:
+            if not _hold(file.fileno(), wait=True) or os.fstat(file.fileno()).st_nlink == 0:
+                continue  # another run swept it between its making and our holding it
+            try:
+                yield file, Path(name)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+            return
+
+
+def _hold(handle: int, *, wait: bool) -> bool:
+    """Hold an open file for as long as this process has it open; False where another process does."""
+    if sys.platform == "win32":
+        return wait
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: the writer goes on, a sweeper leaves the file alone
+        return wait
+    return True
+
+
+def sweep(folder: Path) -> int:
+    """Remove what killed writers left in a folder: temporary files that no process holds any more.
+
+    Parameters
+    ----------
+    folder : Path
+        Need not exist.
+
+    Returns
+    -------
+    int
+        Number of files removed.
+    """
+    removed = 0
+    try:
+        names = [e.name for e in os.scandir(folder) if e.name.startswith(".") and e.name.endswith(TEMPORARY)]
+    except OSError:
+        return 0
+    for name in names:
+        try:
+            handle = os.open(folder / name, os.O_RDONLY)
+        except OSError:  # renamed or removed by its own writer meanwhile
+            continue
+        try:
+            if _hold(handle, wait=False):
+                (folder / name).unlink(missing_ok=True)
+                removed += 1
+        except OSError:  # a folder that may only be read keeps it
+            pass
+        finally:
+            os.close(handle)
+    return removed
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be written, before anything is computed.
+
+    Parameters
+    ----------
+    folder : Path
+        Made where needed.
+
+    Raises
+    ------
+    InputError
+        If it is a file, or nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        with _temporary(folder / "probe") as (file, name):
+            file.write(b"osteon")
+            file.flush()
+            name.unlink()
+    except OSError as error:
+        raise InputError(
+            f"Nothing can be written to the folder {folder}: {error.strerror or error}.",
+            "The result would be computed and then lost.",
+            "Name a folder that you may write to with --out, or free some space.",
         ) from error
 
 
@@ -183,20 +285,31 @@ class Cache:
     Parameters
     ----------
     folder : Path
-        Made when first written to.
+        Made when first written to. Where nothing can be written, results are computed and not kept.
+
+    Attributes
+    ----------
+    damaged : list of str
+        Entries that could not be read and were computed again.
+    unkept : list of str
+        Why results were not kept.
+    hits : int
+        Entries read.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.damaged: list[str] = []
+        self.unkept: list[str] = []
         self.hits = 0
 
     def _path(self, stage: str, digest: str) -> Path:
         return self.folder / stage / f"{digest}.npz"
 
     def get_or(self, stage: str, digest: str, compute: Callable[[], T]) -> T:
-        """Return the entry of that key, or compute and keep it."""
+        """Return the entry of that key, or compute it and keep it where that is possible."""
         path = self._path(stage, digest)
+        sweep(path.parent)
         if path.exists():
             try:
                 with np.load(path, allow_pickle=False) as stored:
@@ -213,5 +326,8 @@ class Cache:
         buffer = io.BytesIO()
         text = np.frombuffer(canonical_json(tree).encode(), np.uint8)
         np.savez(buffer, tree=text, **cast(Any, {f"a{i}": a for i, a in enumerate(found)}))
-        write_atomically(path, buffer.getvalue())
+        try:
+            write_atomically(path, buffer.getvalue())
+        except OsteonError as error:  # a full disk or a folder that may only be read costs time, not the answer
+            self.unkept.append(error.what)
         return value

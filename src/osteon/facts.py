@@ -170,8 +170,9 @@ def merge(facts: Iterable[Fact]) -> Fact:
         raise ValueError(f"merge needs facts of one name, got {[f.name for f in listed]}")
     told = [f for f in listed if not isinstance(f.state, Unknown)]
     origins = tuple(o for f in listed for o in f.origins)
-    if not told:
-        return replace(listed[0], origins=origins)
+    if not told:  # a reason why it cannot be told says more than "not given"
+        best = next((f for f in listed if f.state != Unknown()), listed[0])
+        return replace(best, origins=origins)
     states = list(dict.fromkeys(f.state for f in told))
     if len(states) == 1:
         return replace(told[0], origins=origins)

@@ -111,12 +111,15 @@ class Path:
         Where it meets the cortex (LPS).
     nearest : str
         The critical structure that gives the clearance.
+    position : str
+        How the patient must lie for it: supine, prone, left_decubitus, right_decubitus.
     """
 
     pose: NeedlePose
     objectives: Mapping[str, float]
     cortex_mm: tuple[float, float, float] | None
     nearest: str
+    position: str = ""
 
 
 @dataclass(frozen=True)
@@ -208,4 +211,7 @@ class Plan:
 
 TARGET = Structure(
     "target", "target", "lesion", None, None, "what the plan means to treat; a planning concept, not an anatomical one"
+)
+UNCOVERED = Structure(
+    "uncovered", "uncovered target", "lesion", None, None, "what of the target stays uncovered; in ``Plan.after``, to be drawn"
 )

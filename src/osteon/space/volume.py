@@ -209,9 +209,10 @@ class Volume:
     def sample(self, mm: Array, order: int = 1, fill: float = np.nan) -> Array:
         """Return the values at LPS points (..., 3); ``fill`` outside the image."""
         points = np.asarray(mm, float)
-        index = np.moveaxis(self.grid.to_index(points), -1, 0)
+        index = np.moveaxis(self.grid.to_index(points.reshape(-1, 3)), -1, 0)
         order = 0 if self.array.dtype == bool else order
         values = ndimage.map_coordinates(self.array.astype(np.float32), index, order=order, mode="nearest")
+        values = values.reshape(points.shape[:-1])
         return cast(Array, np.where(self.grid.contains(points), values, fill))
 
     def isotropic(self, spacing_mm: float, fill: float = 0.0) -> Volume:

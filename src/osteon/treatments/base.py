@@ -111,6 +111,10 @@ class Effect:
         How the computation ended.
     measures : mapping of str to float
         Figures of the run by name with unit, for example ``"energy_in_j"``, ``"energy_stored_j"``, ``"reflected_fraction"``.
+    assumptions : tuple of str
+        What was assumed, a sentence each.
+    instruments : tuple of (NeedlePose, float)
+        Needles in the tissue during the run, with their radius [mm]: what they fill is no tissue that could be missed.
     """
 
     title: str
@@ -119,6 +123,8 @@ class Effect:
     used: Mapping[str, Value]
     ended: Ended
     measures: Mapping[str, float] = field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
+    instruments: tuple[tuple[NeedlePose, float], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,89 @@
+"""Plan the real pelvis of docs/cases.md: implant the declared lesions, fill in the chart, answer, and write the pages.
+
+usage: scripts/real_cases.py [OUT]      default: out/real (untracked); reads ../shared/data/pelvis_ct or OSTEON_SHARED
+
+The images are real, the lesions are not; nothing of the images is kept in the repository.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import yaml
+
+from osteon import PlanRequest, journey, write_report
+from osteon.case.implant import implant
+from osteon.pathway import Journey
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("OSTEON_SHARED", ROOT.parent / "shared"))
+ILIUM = ((-86.0, -128.3, 181.3), 25.0, "hip_right")
+L3 = ((-12.0, -146.0, 316.0), 25.0, "vertebra_L3")
+NERVE = {"polyline_mm": [[-40, -80, 195], [-50, -86, 178], [-66, -92, 160], [-74, -98, 140], [-78, -100, 118]], "radius": "5 mm"}
+DAY = "2025-03-05"
+PATIENT = {
+    "age_years": 63, "sex": "female", "ecog": {"value": 1, "date": DAY}, "platelets_e9_l": {"value": 210, "date": DAY},
+    "inr": {"value": 1.0, "date": DAY}, "anticoagulant": {"value": False, "date": DAY}, "coagulopathy_correctable": True,
+    "systemic_infection": False, "organ_failure_severe": False, "anaesthesia": ["general", "sedation", "local"],
+    "pregnant": False, "pacemaker": False, "primary": "breast", "disease_class": "metastasis", "bone_lesions_total": 3, "painful_regions": 1,
+    "mdt_agreed": True,
+}  # fmt: skip
+LESION = {
+    "pain_vas": {"value": 7, "date": DAY}, "pain_functional": True, "pain_refractory": True, "pain_concordant": True,
+    "progression": True, "local_infection": False, "fracture": "none", "weight_bearing": True, "histology_known": True,
+    "hormone_excess": False, "sensation_intact": True,
+}  # fmt: skip
+PLANNED = {"thermometry_planned": True, "hydrodissection_planned": True}
+CASES = {
+    "A1": (ILIUM, {}, {}, "strict"),
+    "A2": (ILIUM, {"sciatic_nerve_right": NERVE}, {}, "strict"),
+    "B1": (L3, {}, {}, "strict"),
+    "B2": (L3, {}, PLANNED, "mitigated"),
+}
+
+
+def make(folder: Path, name: str) -> Path:
+    """Implant the lesion of one case and write its chart; return the case folder."""
+    (centre, diameter, bone), structures, planned, _ = CASES[name]
+    pelvis = SHARED / "data" / "pelvis_ct"
+    case = folder / name
+    implant(pelvis / "example_ct.nii.gz", pelvis / "example_seg_fast_force_split.nii.gz", centre, diameter, bone, case)
+    file = case / "case.yaml"
+    tree = yaml.safe_load(file.read_text(encoding="utf-8"))
+    absent = ["lumbosacral_plexus_right"] if structures else []  # declared, as docs/cases.md says of A2
+    tree |= {"patient": f"pelvis-{name}", "date": "2025-03-10", "structures": structures, "absent": absent}
+    tree["facts"] |= PATIENT
+    tree["lesions"][0]["facts"] |= {**LESION, **planned}
+    text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
+    file.write_text(text, encoding="utf-8")
+    return case
+
+
+def tell(name: str, result: Journey) -> None:
+    """Print what came out, as docs/cases.md quotes it."""
+    for verdict in result.verdicts.verdicts:
+        missing = "; ".join(" + ".join(group) for group in verdict.missing[:3])
+        print(f"{name} {verdict.treatment} {verdict.policy}: {verdict.status}" + (f" (needs {missing})" if missing else ""))
+    for plan in result.plans:
+        print(f"{name} plan ({plan.condition or 'open'}): {plan.standing}; ended {plan.ended.how}: {plan.ended.why}")
+        print("   " + "; ".join(f"{key} {band}" for key, band in plan.measures.items()))
+        for finding in plan.findings:
+            if finding.level != "ok":
+                print(f"   {finding.level}: {finding.text}")
+
+
+def main(folder: Path) -> None:
+    """Make, follow and write every case."""
+    for name, (_, _, _, policy) in CASES.items():
+        case = folder / name
+        if not (case / "case.yaml").exists():
+            make(folder, name)
+        result = journey(case, PlanRequest(policy=policy))
+        tell(name, result)
+        print(f"{name} page: {write_report(result, case / 'report')}", flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "out" / "real")

@@ -1,0 +1,252 @@
+"""The assessment stage: from a case to what is known of each lesion.
+
+Bone outlines follow one convention from here on: the bone that holds a lesion includes what the lesion replaced (holes and dents
+of its outline under the lesion), and lesion beyond that is soft tissue. Other lesions are joined under ``other_lesion``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from osteon.assessment.derived import derived
+from osteon.assessment.measure import LEFT_TO_TREATMENTS, measure
+from osteon.assessment.measure_base import Scene, family, threshold
+from osteon.assessment.measure_density import metal
+from osteon.assessment.measure_size import side, touches_edge
+from osteon.assessment.outline import body_of, bone_before, joints_of
+from osteon.assessment.reconcile import join
+from osteon.assessment.required import region_of, required
+from osteon.assessment.results import Assessment, LesionAssessment, RequiredStructure
+from osteon.assessment.scores.catalog import score_all
+from osteon.case.model import Case, Lesion, Study
+from osteon.facts import Fact, Known, Origin, Unknown, possible, vocabulary
+from osteon.space.anatomy import Anatomy, Structure, structure
+from osteon.space.paths import skin, unseen_edge
+from osteon.space.volume import Volume
+
+LESION, OTHER = structure("lesion"), structure("other_lesion")
+
+
+def assess(case: Case) -> Assessment:
+    """Assess every lesion of a case: its anatomy, facts, scores, and what must be judged near it.
+
+    Parameters
+    ----------
+    case : Case
+        As loaded. Outlines lie on the grid of the planning CT, or without a CT on that of the first study that has it.
+
+    Returns
+    -------
+    Assessment
+        Per lesion. What cannot be told is Unknown and says what to do; nothing missing is taken as absent or safe.
+
+    Raises
+    ------
+    ImageError
+        If the axes of the planning image are not at right angles.
+    """
+    study = planning_study(case)
+    whole = _anatomy(case, study)
+    return Assessment(case, tuple(_assess(case, lesion, study, whole) for lesion in case.lesions))
+
+
+def planning_study(case: Case) -> Study | None:
+    """Return the study whose grid carries the outlines: the planning CT, else the first study on the grid of an outline."""
+    if case.planning_image is not None:
+        return case.planning_image
+    drawn = [lesion.mask.grid for lesion in case.lesions if lesion.mask is not None] + [m.grid for m in case.masks.values()]
+    return next((s for s in case.studies if not drawn or s.volume.grid.same_as(drawn[0])), None)
+
+
+def _anatomy(case: Case, study: Study | None) -> Anatomy:
+    """Return the anatomy that all lesions share, with body, skin and joints derived where nobody outlined them."""
+    if study is None:
+        return Anatomy(Volume.of(np.zeros((1, 1, 1), bool), np.eye(4)), absent=case.absent)
+    straight = _straight(study.volume)
+    image = study.volume.canonical() if not straight else study.volume
+    imaged = Volume(study.imaged.array.astype(bool), study.imaged.grid)
+    imaged = imaged if straight else imaged.canonical()
+    masks = {key: _canonical(mask, straight) for key, mask in case.masks.items() if key not in (LESION, OTHER)}
+    approximate = set(case.approximate)
+    body = structure("body")
+    if body not in masks and study.modality == "CT":
+        masks[body] = body_of(image, imaged)
+        approximate.add(body)
+    if structure("skin") not in masks and body in masks:
+        masks[structure("skin")] = skin(masks[body], imaged)
+        approximate.update([structure("skin")] if body in approximate else [])
+    joints = joints_of(masks, case.absent)
+    masks.update(joints)
+    approximate.update(joints)
+    return Anatomy(imaged, image, masks, case.absent, frozenset(approximate), log=case.stamps)
+
+
+def _straight(volume: Volume) -> bool:
+    return bool(volume.canonical().grid.same_as(volume.grid))
+
+
+def _canonical(mask: Volume, straight: bool) -> Volume:
+    kept = mask if mask.array.dtype == bool else mask.with_array(mask.array.astype(bool))
+    return kept if straight else kept.canonical()
+
+
+def _assess(case: Case, lesion: Lesion, study: Study | None, whole: Anatomy) -> LesionAssessment:
+    chart = {**case.facts, **lesion.facts}
+    if lesion.goal is not None and "goal" not in chart:
+        chart["goal"] = Fact("goal", Known(lesion.goal), origins=(Origin("chart", f"lesion {lesion.id}"),))
+    if lesion.mask is None or study is None or not lesion.mask.array.any():
+        return _from_chart(case, lesion, chart, whole)
+    straight = _straight(study.volume)
+    anatomy, bone, inferred = _with_lesion(case, lesion, whole, straight)
+    scene = Scene(anatomy, bone, "", study.modality)
+    region = region_of(bone, _said_region(lesion, chart)) or ""
+    if not _said_region(lesion, chart):
+        region = _zone(scene, region)
+    located = side(scene)
+    sides = [str(v) for v in possible(located.state) if v in ("left", "right")] or ["left", "right"]
+    if "midline" in possible(located.state):
+        sides = ["left", "right"]
+    judged = required(anatomy, bone, region, sides, scene.gaps)
+    scene = replace(scene, region=region, required=judged)
+    facts = _joined(chart, measure(scene), scene)
+    facts.update(_named(lesion, bone, region, facts, inferred))
+    facts.update(_following(case, facts))
+    scores = score_all(facts, bone, region)
+    return LesionAssessment(lesion.id, region, anatomy, facts, scores, judged, _warnings(scene, facts))
+
+
+def _with_lesion(case: Case, lesion: Lesion, whole: Anatomy, straight: bool) -> tuple[Anatomy, Structure | None, bool]:
+    """Return the anatomy with this lesion, its bone, and whether the bone was inferred from the outlines."""
+    assert lesion.mask is not None
+    mask = _canonical(lesion.mask, straight)
+    masks = {**whole.masks, LESION: mask}
+    others = [_canonical(o.mask, straight).array for o in case.lesions if o.id != lesion.id and o.mask is not None]
+    if others:
+        masks[OTHER] = mask.with_array(np.logical_or.reduce(others) & ~mask.array)
+    bone = lesion.bone or _bone_of(whole, mask)
+    if bone is not None and bone in masks:
+        masks[bone] = bone_before(masks[bone], mask)
+    log = (*whole.log, *([lesion.synthetic] if lesion.synthetic else []))
+    return replace(whole, masks=masks, log=log), bone, lesion.bone is None and bone is not None
+
+
+def _bone_of(anatomy: Anatomy, lesion: Volume) -> Structure | None:
+    """Return the outlined bone that shares most with the lesion; None where none does."""
+    inside = [(int(anatomy.masks[key].array[lesion.array].sum()), key) for key in anatomy.of_kind("bone")]
+    inside = [pair for pair in inside if pair[0] > 0]
+    return max(inside, key=lambda pair: (pair[0], pair[1].id))[1] if inside else None
+
+
+def _said_region(lesion: Lesion, chart: dict[str, Fact]) -> str | None:
+    value = chart["region"].value if "region" in chart else None
+    return lesion.region or (str(value) if value is not None else None)
+
+
+def _zone(scene: Scene, region: str) -> str:
+    """Return the zone of a hip bone or femur by the lesion's place against the hip joint; else the whole bone's list."""
+    if scene.bone is None or family(scene.bone) not in ("hip", "femur"):
+        return region
+    joint = structure(f"hip_joint_{scene.bone.side}")
+    gap = scene.gap(joint)
+    if gap is None:
+        return region
+    if family(scene.bone) == "femur":
+        return "femur.proximal" if gap[0] <= threshold("zone_proximal_femur_mm") else region
+    if gap[0] <= threshold("zone_acetabulum_mm"):
+        return "hip.acetabulum"
+    mask = scene.anatomy.mask(joint)
+    middle = mask.grid.to_mm(np.argwhere(mask.array).mean(0))
+    if scene.centre_mm[2] > middle[2]:
+        return "hip.ilium"
+    return "hip.pubis" if scene.centre_mm[1] < middle[1] else "hip.ischium"
+
+
+def _joined(chart: dict[str, Fact], measured: dict[str, Fact], scene: Scene) -> dict[str, Fact]:
+    """Return every fact of the vocabulary: chart and image joined, and what nobody told as unknown."""
+    step = max(scene.grid.spacing_mm)
+    joined = {}
+    for name, kind in vocabulary().items():
+        given = [source[name] for source in (chart, measured) if name in source]
+        if len(given) == 2:
+            joined[name] = join(given[0], given[1], step)
+        else:
+            joined[name] = given[0] if given else Fact(name, Unknown(), kind.unit)
+    return joined
+
+
+def _named(lesion: Lesion, bone: Structure | None, region: str, facts: dict[str, Fact], inferred: bool) -> dict[str, Fact]:
+    """Return the facts ``bone`` and ``region`` where the chart has not given them as facts."""
+    found = {}
+    if bone is not None and facts["bone"].value is None:
+        given = Origin("chart", f"lesion {lesion.id}")
+        origin = Origin("inferred", "the outline that shares most with the lesion") if inferred else given
+        found["bone"] = Fact("bone", Known(bone.id), origins=(origin,))
+    if facts["region"].value is None and (lesion.region or region):
+        origin = (
+            Origin("chart", f"lesion {lesion.id}") if lesion.region else Origin("inferred", "place of the lesion in the bone")
+        )
+        found["region"] = Fact("region", Known(lesion.region or region.partition(".")[2]), origins=(origin,))
+    return found
+
+
+def _from_chart(case: Case, lesion: Lesion, chart: dict[str, Fact], whole: Anatomy) -> LesionAssessment:
+    """Return what the chart alone tells: no outline, or no image to read."""
+    why = "cannot tell: outline the lesion on the planning image"
+    facts = {
+        name: chart.get(name)
+        or Fact(name, Unknown(why if kind.measured and name not in LEFT_TO_TREATMENTS else "not given"), kind.unit)
+        for name, kind in vocabulary().items()
+    }
+    region = region_of(lesion.bone, _said_region(lesion, chart))
+    facts.update(_named(lesion, lesion.bone, region, facts, False))
+    if lesion.bone is not None and lesion.bone.side and isinstance(facts["side"].state, Unknown):
+        facts["side"] = Fact("side", Known(lesion.bone.side), origins=(Origin("inferred", f"lies in the {lesion.bone.name}"),))
+    if lesion.bone is not None and isinstance(facts["long_bone"].state, Unknown):
+        long_bone = Scene(whole, lesion.bone, region, "").is_long_bone
+        facts["long_bone"] = Fact("long_bone", Known(bool(long_bone)), origins=(Origin("inferred", lesion.bone.name),))
+    judged = tuple(RequiredStructure(d, "not_outlined", why) for d in _ids(lesion.bone, region))
+    facts.update(_following(case, facts))
+    scores = score_all(facts, lesion.bone, region)
+    return LesionAssessment(
+        lesion.id, region, whole, facts, scores, judged, ("the lesion is not outlined: nothing was measured",)
+    )
+
+
+def _ids(bone: Structure | None, region: str) -> list[str]:
+    from osteon.assessment.required import demands
+
+    sides = [bone.side] if bone is not None and bone.side else ["left", "right"]
+    return [d.any_of[0] for d in demands(bone, region, sides)]
+
+
+def _following(case: Case, facts: dict[str, Fact]) -> dict[str, Fact]:
+    """Return what follows from the case where the chart leaves it open."""
+    return {f.name: f for f in derived(case, facts) if isinstance(facts[f.name].state, Unknown)}
+
+
+def _warnings(scene: Scene, facts: dict[str, Fact]) -> tuple[str, ...]:
+    """Return what a reader must know before trusting the figures."""
+    said = []
+    anatomy = scene.anatomy
+    if touches_edge(scene):
+        said.append("the lesion touches the edge of the image: its size and volume are lower bounds")
+    cut = [key for key in anatomy.of_kind("bone") if _is_cut_near(scene, key)]
+    if cut:
+        names = ", ".join(key.name for key in cut)
+        said.append(f"cut by the edge of the image: {names}; volume, symmetry and load cases of a cut bone do not hold")
+    if scene.modality == "CT" and len(metal(scene)):
+        said.append("metal near the lesion: HU are falsified by streaks, and so is all that is read from them")
+    if anatomy.approximate:
+        said.append("outlined approximately: " + ", ".join(s.name for s in sorted(anatomy.approximate)))
+    said += [f"chart and image contradict each other: {f.name}" for f in facts.values() if getattr(f.state, "conflict", False)]
+    if scene.modality != "CT":
+        said.append("no CT: HU, cortex and metal cannot be told")
+    return tuple(said)
+
+
+def _is_cut_near(scene: Scene, key: Structure) -> bool:
+    gap = scene.gap(key)
+    near = gap is not None and gap[0] <= threshold("cut_bone_near_mm")
+    return near and bool(unseen_edge(scene.anatomy.mask(key), scene.anatomy.imaged).array.any())

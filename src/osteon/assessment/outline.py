@@ -1,0 +1,174 @@
+"""Outlines that assessment derives where nobody drew them: body, skin, joints, and bone as it was before the lesion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+from scipy import ndimage
+
+from osteon.assessment.measure_base import threshold, window_of
+from osteon.space.anatomy import Structure, structure
+from osteon.space.paths import distance_to
+from osteon.space.volume import Array, Volume
+
+
+def body_of(image: Volume, imaged: Volume) -> Volume:
+    """Return the body of a CT: the largest piece of what is no air, without table and sheets, its gas filled in.
+
+    Parameters
+    ----------
+    image : Volume
+        HU, in canonical axes (the first array axis runs along the body).
+    imaged : Volume of bool
+        Where there is image information.
+
+    Returns
+    -------
+    Volume of bool
+        Empty where nothing is denser than air.
+
+    Raises
+    ------
+    ImageError
+        If the axes of the grid are not at right angles.
+    """
+    import cc3d
+
+    dense = (image.array > threshold("body_above_hu")) & imaged.array
+    half = threshold("table_thin_mm") / 2.0
+    core = distance_to(image.with_array(~dense)).array > half
+    if not core.any():
+        return image.with_array(dense)
+    pieces, count = cc3d.connected_components(core, connectivity=6, return_N=True)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    largest = pieces == int(np.argmax(sizes))
+    grown = dense & (distance_to(image.with_array(largest)).array <= half + min(image.spacing_mm) / 2)
+    return image.with_array(_fill_slices(grown))
+
+
+def _fill_slices(inside: Array) -> Array:
+    """Fill what each axial slice encloses: gas, lung; what is open to the side of the image stays air."""
+    filled = np.empty_like(inside)
+    for z in range(inside.shape[0]):
+        air, count = ndimage.label(~inside[z])
+        rim = np.unique(np.concatenate([air[0], air[-1], air[:, 0], air[:, -1]]))
+        open_air = np.zeros(count + 1, bool)
+        open_air[rim[rim > 0]] = True
+        filled[z] = ~open_air[air]
+        filled[z][inside[z]] = True
+    return filled
+
+
+def bone_before(bone: Volume, lesion: Volume) -> Volume:
+    """Return a bone's outline with the part that the lesion has replaced.
+
+    Holes, and dents that a ball of ``bone_closing_mm`` cannot enter, are given back to the bone where the lesion lies in them.
+    Lesion beyond stays outside: it is soft-tissue component.
+
+    Parameters
+    ----------
+    bone, lesion : Volume of bool
+        On one grid.
+
+    Returns
+    -------
+    Volume of bool
+        At least the bone as outlined.
+
+    Raises
+    ------
+    ImageError
+        If the axes of the grid are not at right angles.
+    """
+    radius = threshold("bone_closing_mm")
+    missing = lesion.array & ~bone.array
+    if not missing.any():
+        return bone
+    window = window_of(lesion.array, bone.spacing_mm, 3 * radius)
+    near = bone.array[window]
+    if not near.any():
+        return bone
+    local = Volume(near, bone.grid.of(near.shape, bone.grid.matrix))
+    dilated = distance_to(local).array <= radius
+    closed = distance_to(local.with_array(~dilated)).array > radius
+    closed |= cast(Array, ndimage.binary_fill_holes(near))
+    whole = bone.array.copy()
+    whole[window] |= closed & lesion.array[window]
+    return bone.with_array(whole)
+
+
+def joint_between(first: Volume, second: Volume) -> Volume | None:
+    """Return the gap between two bones as an approximate joint; None where they come nowhere near each other.
+
+    Parameters
+    ----------
+    first, second : Volume of bool
+        Two bones on one grid.
+
+    Returns
+    -------
+    Volume of bool or None
+        Voxels of neither bone within ``joint_within_mm`` (at least 1.5 voxels) of both; where the outlines touch, the voxels of
+        both on either side of the contact.
+
+    Raises
+    ------
+    ImageError
+        If the axes of the grid are not at right angles.
+    """
+    reach = max(threshold("joint_within_mm"), 1.5 * max(first.spacing_mm))
+    boxes = [window_of(each.array, each.spacing_mm, reach + 1) for each in (first, second)]
+    window = tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(*boxes, strict=True))
+    if any(s.stop <= s.start for s in window):
+        return None
+    near = [each.array[window] for each in (first, second)]
+    if not (near[0].any() and near[1].any()):
+        return None
+    far = [distance_to(Volume(each, first.grid.of(each.shape, first.grid.matrix))).array for each in near]
+    both = (far[0] <= reach) & (far[1] <= reach)
+    gap = both & ~near[0] & ~near[1]
+    found = gap if gap.any() else both
+    if not found.any():
+        return None
+    whole = np.zeros(first.grid.shape, bool)
+    whole[window] = found
+    return first.with_array(whole)
+
+
+def joints_of(masks: Mapping[Structure, Volume], absent: frozenset[Structure]) -> dict[Structure, Volume]:
+    """Return the joints that nobody outlined but whose two bones are, by ``required.yaml``.
+
+    Parameters
+    ----------
+    masks : mapping of Structure to Volume
+        What is outlined.
+    absent : frozenset of Structure
+        What was declared absent.
+
+    Returns
+    -------
+    dict of Structure to Volume
+        Approximate; only where the two bones come near each other.
+    """
+    from osteon.assessment.required import rules
+
+    found: dict[Structure, Volume] = {}
+    for joint, bones in rules()["joints"].items():
+        for side in ("left", "right"):
+            key = structure(f"{joint}_{side}")
+            pair = [_bone(name, side) for name in bones]
+            if key in masks or key in absent or any(p not in masks for p in pair):
+                continue
+            gap = joint_between(masks[pair[0]], masks[pair[1]])
+            if gap is not None:
+                found[key] = gap
+    return found
+
+
+def _bone(name: str, side: str) -> Structure:
+    from osteon.space.anatomy import structures
+
+    return structures().get(f"{name}_{side}") or structure(name)

@@ -1,0 +1,87 @@
+"""What every score shares: facts as intervals of points, and their sum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from osteon.assessment.results import ScoreItem, ScoreResult
+from osteon.facts import Fact, Interval, Known, NotApplicable, OneOf, State, Unknown
+from osteon.space.anatomy import Structure
+
+Score = Callable[[Mapping[str, Fact], Structure | None, str], ScoreResult]
+
+
+@cache
+def table(name: str) -> Mapping[str, Any]:
+    """Return the YAML of a score."""
+    import yaml
+
+    text = resources.files("osteon.assessment.scores").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    loaded: Mapping[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return loaded
+
+
+def state_of(facts: Mapping[str, Fact], name: str) -> State:
+    """Return what is known of a fact; not given is unknown."""
+    return facts[name].state if name in facts else Unknown()
+
+
+def numbers(state: State) -> tuple[float, float] | None:
+    """Return the least and greatest number that a state allows; None where it tells none."""
+    match state:
+        case Known(value) if not isinstance(value, str):
+            return float(value), float(value)
+        case Interval(low, high):
+            return low, high
+        case OneOf(values) if values and not any(isinstance(v, str) for v in values):
+            return min(float(v) for v in values), max(float(v) for v in values)
+    return None
+
+
+def choices(state: State, among: Sequence[str]) -> tuple[str, ...]:
+    """Return the choices that a state leaves open; all of them where it tells none."""
+    match state:
+        case Known(value) if value in among:
+            return (str(value),)
+        case OneOf(values):
+            left = tuple(str(v) for v in values if v in among)
+            return left or tuple(among)
+    return tuple(among)
+
+
+def flags(state: State) -> tuple[bool, ...]:
+    """Return the truth values that a state leaves open."""
+    match state:
+        case Known(value):
+            return (bool(value),)
+        case OneOf(values):
+            return tuple(sorted({bool(v) for v in values}))
+    return (False, True)
+
+
+def total(items: Sequence[ScoreItem]) -> State:
+    """Return the sum of the items' intervals; unknown where every item is open."""
+    low, high = sum(i.low for i in items), sum(i.high for i in items)
+    if low == high:
+        return Known(low)
+    if all(isinstance(i.state, Unknown) for i in items):
+        return Unknown("no item is known: " + ", ".join(i.name for i in items))
+    return Interval(float(low), float(high))
+
+
+def not_applicable(source: Mapping[str, Any], why: str, quotes: Sequence[str] = ()) -> ScoreResult:
+    """Return a score that has no meaning here, and why."""
+    return ScoreResult(source["id"], source["name"], NotApplicable(why), (), "not applicable: " + why, "", tuple(quotes))
+
+
+def not_told(source: Mapping[str, Any], why: str) -> ScoreResult:
+    """Return a score that cannot be told, and what to do."""
+    return ScoreResult(source["id"], source["name"], Unknown(why), (), why, "", ())
+
+
+def span(low: float, high: float) -> str:
+    """Return an interval of points in words."""
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"

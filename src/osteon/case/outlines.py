@@ -1,0 +1,100 @@
+"""Outlines that a case file draws itself: nerve lines with a radius, balls, and masks from files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from osteon.case.chart import number_mm
+from osteon.case.schema import OutlineModel
+from osteon.errors import CaseFileError
+from osteon.io import labels
+from osteon.space.volume import Array, Grid, Volume
+
+
+def outline_of(model: OutlineModel, folder: Path, grid: Grid, where: str) -> Volume:
+    """Return the mask that an outline entry describes, on the grid of the planning image.
+
+    Parameters
+    ----------
+    model : OutlineModel
+        File, ball or line.
+    folder : Path
+        Files are relative to it.
+    grid : Grid
+        Of the planning image.
+    where : str
+        File and line, for messages.
+
+    Raises
+    ------
+    CaseFileError
+        If it lies outside the image or has no voxel.
+    OsteonError
+        If its file cannot be read.
+    """
+    if model.file is not None:
+        return labels.read_mask(folder / model.file, grid, label=model.label)
+    if model.sphere_mm is not None:
+        centre = _lps([model.sphere_mm.center], model.sphere_mm.coordinates)
+        mask = ball(grid, centre[0], number_mm(model.sphere_mm.diameter, where, "diameter") / 2)
+        points = centre
+    else:
+        points = _lps(model.polyline_mm or [], model.coordinates)
+        mask = line(grid, points, number_mm(model.radius, where, "radius"))
+    if not mask.array.any():
+        low, high = grid.corners_mm().min(0).round().tolist(), grid.corners_mm().max(0).round().tolist()
+        raise CaseFileError(
+            f"{where}: the outline round {points[0].round(1).tolist()} mm lies outside the image ({low} to {high} mm, LPS).",
+            "Nothing of it can be judged on this image.",
+            "Check the coordinates; viewers that show RAS need `coordinates: RAS`.",
+        )
+    return mask
+
+
+def _lps(points: Sequence[Sequence[float]], coordinates: str) -> Array:
+    flip = [-1.0, -1.0, 1.0] if coordinates == "RAS" else [1.0, 1.0, 1.0]
+    return np.array(points, float) * flip
+
+
+def ball(grid: Grid, centre_mm: Array, radius_mm: float) -> Volume:
+    """Return the voxels whose centres lie within a radius of a point."""
+    return line(grid, np.array([centre_mm, centre_mm], float), radius_mm, at_least_voxel=False)
+
+
+def line(grid: Grid, points_mm: Array, radius_mm: float, *, at_least_voxel: bool = True) -> Volume:
+    """Return the voxels within a radius of a polyline.
+
+    Parameters
+    ----------
+    grid : Grid
+        Of the mask; any direction.
+    points_mm : array (n, 3)
+        LPS mm.
+    radius_mm : float
+        Radius [mm].
+    at_least_voxel : bool
+        Widen a line thinner than a voxel so that it stays connected.
+    """
+    if at_least_voxel:
+        radius_mm = max(radius_mm, 0.5 * float(np.linalg.norm(grid.spacing_mm)))
+    mask = np.zeros(grid.shape, bool)
+    for start, end in pairwise(np.asarray(points_mm, float)):
+        box = np.array(
+            [[a, b] for a, b in zip(np.minimum(start, end) - radius_mm, np.maximum(start, end) + radius_mm, strict=True)]
+        )
+        corners = grid.to_index(np.stack(np.meshgrid(*box, indexing="ij"), -1).reshape(-1, 3))
+        first = np.clip(np.floor(corners.min(0)).astype(int), 0, grid.shape)
+        last = np.clip(np.ceil(corners.max(0)).astype(int) + 1, 0, grid.shape)
+        if (last <= first).any():
+            continue
+        window = tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
+        index = np.stack(np.meshgrid(*(np.arange(s.start, s.stop) for s in window), indexing="ij"), -1)
+        offset = grid.to_mm(index) - start
+        axis = end - start
+        along = np.clip(offset @ axis / max(float(axis @ axis), 1e-12), 0, 1)
+        mask[window] |= np.linalg.norm(offset - along[..., None] * axis, axis=-1) <= radius_mm
+    return Volume(mask, grid)

@@ -1,0 +1,136 @@
+"""YAML read with the line of every entry, so that an error can point at it; and written back readably."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from osteon.errors import CaseFileError, MissingError
+
+Place = tuple[str | int, ...]
+
+
+class Lines:
+    """Where each entry of a file stands.
+
+    Parameters
+    ----------
+    file : Path
+        The file.
+    lines : dict
+        Place in the tree (keys and indices) to line number, from 1.
+    """
+
+    def __init__(self, file: Path, lines: dict[Place, int]) -> None:
+        self.file, self.lines = file, lines
+
+    def at(self, *place: str | int) -> str:
+        """Return ``case.yaml:12`` for a place, or for the deepest part of it that the file has."""
+        known: Place = ()
+        for part in place:
+            if (*known, part) in self.lines:
+                known = (*known, part)
+        return f"{self.file.name}:{self.lines.get(known, 1)}"
+
+
+def read_yaml(file: Path) -> tuple[Any, Lines]:
+    """Read a YAML file with its line numbers.
+
+    Raises
+    ------
+    MissingError
+        If there is no such file.
+    CaseFileError
+        If it is not YAML, is empty, or names a key twice.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise MissingError(
+            f"There is no {file}.", "A case begins with its case.yaml.", "Make one with `osteon new` or `osteon phantom`."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CaseFileError(f"{file} cannot be read: {error}.", "It must be UTF-8 text.", "Save it as UTF-8.") from error
+    lines: dict[Place, int] = {(): 1}
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            raise CaseFileError(f"{file} is empty.", "Nothing is known of the patient.", "Make one with `osteon new`.")
+        _walk(node, (), lines, file)
+        return loader.construct_document(node), Lines(file, lines)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{file.name}:{mark.line + 1}" if mark else file.name
+        raise CaseFileError(
+            f"{where}: this is not YAML: {getattr(error, 'problem', None) or error}.",
+            "Nothing after this line can be trusted.",
+            "Look for a missing colon, quote or bracket, or a tab, at or above this line.",
+        ) from error
+
+
+def _walk(node: Any, place: Place, lines: dict[Place, int], file: Path) -> None:
+    lines.setdefault(place, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            name: str | int = int(key.value) if key.tag.endswith(":int") else str(key.value)
+            inner = (*place, name)
+            if inner in lines:
+                raise CaseFileError(
+                    f"{file.name}:{key.start_mark.line + 1}: {name!r} stands here again; first on line {lines[inner]}.",
+                    "Which of the two holds cannot be told.",
+                    "Keep one; where both were measured, write a dated list: [{value: ..., date: ...}, ...].",
+                )
+            lines[inner] = key.start_mark.line + 1
+            _walk(value, inner, lines, file)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _walk(value, (*place, index), lines, file)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents lists and keeps short ones on one line."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+def _represent_list(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.Node:
+    flat = all(not isinstance(v, dict) and (not isinstance(v, list) or len(v) == 3) for v in values)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=flat)
+
+
+def _represent_dict(dumper: yaml.SafeDumper, values: dict[Any, Any]) -> yaml.Node:
+    flat = len(values) <= 3 and bool(values) and all(not isinstance(v, (dict, list)) for v in values.values())
+    return dumper.represent_mapping("tag:yaml.org,2002:map", values.items(), flow_style=flat)
+
+
+class Block(dict[str, Any]):
+    """A mapping that is written one key per line however short it is."""
+
+
+def _represent_block(dumper: yaml.SafeDumper, values: Block) -> yaml.Node:
+    return dumper.represent_mapping("tag:yaml.org,2002:map", values.items(), flow_style=False)
+
+
+_Dumper.add_representer(Block, _represent_block)
+_Dumper.add_representer(list, _represent_list)
+_Dumper.add_representer(dict, _represent_dict)
+
+
+def write_yaml(tree: dict[str, Any]) -> str:
+    """Return YAML in the order of the tree, dates unquoted."""
+    from datetime import date
+
+    def plain(value: Any, key: str = "") -> Any:
+        if isinstance(value, dict):
+            return type(value)((k, plain(v, str(k))) for k, v in value.items())
+        if isinstance(value, (list, tuple)):
+            return [plain(v) for v in value]
+        if key == "date" and isinstance(value, str) and value != "unknown":
+            return date.fromisoformat(value)
+        return value
+
+    return yaml.dump(plain(Block(tree)), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=125)

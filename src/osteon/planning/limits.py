@@ -1,0 +1,294 @@
+"""The plan judges itself: every limit at every structure that must be judged. Unknown is never ok."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from osteon.assessment.results import RequiredStructure
+from osteon.evidence.value import Band
+from osteon.planning.geometry import number
+from osteon.planning.plan import Finding, Level
+from osteon.space.anatomy import Anatomy, Field, Structure, structure
+from osteon.space.volume import Array, Grid, Volume
+from osteon.tissue.tolerance import Limit, limits_for
+from osteon.treatments.base import Effect, Trace
+
+JUDGED = ("nerve", "cord", "vessel", "bowel", "joint", "organ", "lung", "skin")
+BASELINE_C = 37.0
+QUANTITIES = {"peak_temperature_c": Field.TEMPERATURE_C, "cem43_min": Field.CEM43_MIN}
+UNITS = {"peak_temperature_c": "°C", "cem43_min": "CEM43 min", "stand_off_mm": "mm"}
+
+
+@dataclass(frozen=True, eq=False)
+class Watch:
+    """One structure to be judged, ready for many judgements on one grid.
+
+    Parameters
+    ----------
+    structure : Structure
+        Which.
+    limits : tuple of Limit
+        Its limits.
+    known : bool
+        Whether it can be judged at all.
+    text : str
+        Why not, and the next thing to do.
+    inside, beyond : ndarray of int
+        Flat indices of its voxels on the grid; those of them outside the target.
+    cut : bool
+        Whether part of it lies outside the box or the image.
+    stand_off_mm : float
+        Least distance from the target; infinite where it has no voxel in the image.
+    place_mm : tuple or None
+        Where that is.
+    """
+
+    structure: Structure
+    limits: tuple[Limit, ...]
+    known: bool
+    text: str
+    inside: Array
+    beyond: Array
+    cut: bool
+    stand_off_mm: float = np.inf
+    place_mm: tuple[float, float, float] | None = None
+
+
+def watch(box: Anatomy, full: Anatomy, required: Iterable[RequiredStructure], target: Volume) -> list[Watch]:
+    """List the structures to be judged on the grid of ``box``.
+
+    These are all required ones, known or not, and every other outlined one that has limits and reaches into the box.
+
+    Parameters
+    ----------
+    box, full : Anatomy
+        On the planning grid and on the image's own.
+    required : iterable of RequiredStructure
+        From the assessment.
+    target : Volume of bool
+        On the grid of ``box``.
+    """
+    listed = {structure(r.structure): r for r in required}
+    others = [s for s in box.masks if s not in listed and s.kind in (*JUDGED, "bone") and limits_for(s)]
+    edges = (
+        cKDTree(box.grid.to_mm(np.argwhere(target.array & ~ndimage.binary_erosion(target.array)))) if target.array.any() else None
+    )
+    found = []
+    for each in [*listed, *sorted(others)]:
+        entry = listed.get(each)
+        if entry is not None and entry.status == "absent":
+            continue
+        mask = full.masks.get(each)
+        if (entry is not None and entry.status not in ("outlined", "cut")) or (mask is None and each.kind != "skin"):
+            text = entry.text if entry is not None and "cannot tell" in entry.text else f"cannot tell: outline the {each.name}"
+            none = np.zeros(0, np.int64)
+            found.append(Watch(each, limits_for(each), False, text, none, none, True))
+            continue
+        found.append(_ready(each, box, full, target, edges, entry is not None and entry.status == "cut"))
+    return found
+
+
+def _ready(each: Structure, box: Anatomy, full: Anatomy, target: Volume, edges: cKDTree | None, cut: bool) -> Watch:
+    here = _voxels(each, box, full)
+    inside = np.flatnonzero(here)
+    beyond = np.flatnonzero(here & ~target.array)
+    outline = full.masks.get(each)
+    away, where = np.inf, None
+    if outline is not None and edges is not None and any(k.quantity == "stand_off_mm" for k in limits_for(each)):
+        index = (
+            np.argwhere(outline.array & ~ndimage.binary_erosion(outline.array))
+            if len(inside)
+            else np.argwhere(outline.array)[::9]
+        )
+        places = full.grid.to_mm(index)
+        gaps = edges.query(places)[0]
+        nearest = int(np.argmin(gaps))
+        away, where = max(float(gaps[nearest]) - 0.5 * box.grid.spacing_mm[0], 0.0), _point(places[nearest])
+        if len(inside) and bool((here & target.array).any()):
+            away = 0.0
+    outside = outline is None or float(outline.array.sum()) * full.grid.voxel_mm3 > 1.02 * len(inside) * box.grid.voxel_mm3
+    return Watch(each, limits_for(each), True, "", inside, beyond, cut or outside, away, where)
+
+
+def _voxels(each: Structure, box: Anatomy, full: Anatomy) -> Array:
+    """Return where a structure is in the box; a thin one keeps every voxel that it touches; skin may come from the body."""
+    out = np.zeros(box.grid.shape, bool)
+    if each in box.masks:
+        out |= box.masks[each].array
+    if each in full.masks:
+        low, high = box.grid.corners_mm().min(0), box.grid.corners_mm().max(0)
+        part = full.masks[each].crop(low, high)
+        index = np.rint(box.grid.to_index(part.grid.to_mm(np.argwhere(part.array)))).astype(int)
+        ok = ((index >= 0) & (index < np.array(box.grid.shape))).all(axis=1)
+        out[tuple(index[ok].T)] = True
+    elif each.kind == "skin":
+        out |= _skin(box)
+    return out
+
+
+def _skin(box: Anatomy) -> Array:
+    body = box.mask(structure("body")).array
+    turns = max(1, round(number("skin_shell_mm") / box.grid.spacing_mm[0]))
+    air = ~body & box.imaged.array
+    return cast(Array, body & ndimage.binary_dilation(air, iterations=turns))
+
+
+def _figure(value: float) -> str:
+    """Return a number as a reader can take it in; doses run to 10¹² and mean only "far beyond"."""
+    return f"{value:.3g}" if abs(value) < 1e5 else "over 100 000"
+
+
+def _point(mm: Array) -> tuple[float, float, float]:
+    return float(mm[0]), float(mm[1]), float(mm[2])
+
+
+def total(effects: Sequence[Effect], grid: Grid, field: Field) -> Array:
+    """Return a field over several applications on one grid: the hottest temperature, the sum of doses."""
+    fill = BASELINE_C if field is Field.TEMPERATURE_C else 0.0
+    out: Array = np.full(grid.shape, fill, np.float32)
+    for effect in effects:
+        if field not in effect.state:
+            continue
+        volume = effect.state[field]
+        values = volume.array if volume.grid == grid else volume.resample(grid, fill=fill).array
+        out = np.maximum(out, values) if field is Field.TEMPERATURE_C else out + values
+    return out
+
+
+def edge_temperature(temperature: Array, box: Anatomy) -> float:
+    """Return the highest temperature at the edge of what is seen: faces of the box and borders of the image, inside the body."""
+    edge = np.zeros(box.grid.shape, bool)
+    for axis in range(3):
+        face: list[slice | int] = [slice(None)] * 3
+        for end in (0, -1):
+            face[axis] = end
+            edge[tuple(face)] = True
+    if not box.imaged.array.all():
+        edge |= ndimage.binary_dilation(~box.imaged.array)
+    body = box.masks.get(structure("body"))
+    edge &= body.array | ~box.imaged.array if body is not None else True
+    return float(temperature[edge].max()) if edge.any() else BASELINE_C
+
+
+def judge(
+    effects: Sequence[Effect],
+    box: Anatomy,
+    required: Iterable[RequiredStructure],
+    target: Volume,
+    full: Anatomy | None = None,
+    watched: Sequence[Watch] | None = None,
+    fields: Mapping[Field, Array] | None = None,
+) -> list[Finding]:
+    """Hold what the effects do against every limit of every structure that must be judged.
+
+    Parameters
+    ----------
+    effects : sequence of Effect
+        In order of application; temperatures are the highest reached, doses add up.
+    box : Anatomy
+        On the planning grid, before treatment.
+    required : iterable of RequiredStructure
+        What must be judged in this region; one that is not known gives "cannot tell", never ok.
+    target : Volume of bool
+        What is meant to be treated, on the planning grid.
+    full : Anatomy, optional
+        On the image's own grid: tells what the box cuts off.
+    watched : sequence of Watch, optional
+        From ``watch`` on the same grid, to save work.
+    fields : mapping of Field to ndarray, optional
+        Temperature and dose of the effects from ``total`` on the same grid, to save work.
+
+    Returns
+    -------
+    list of Finding
+        One per structure and limit.
+    """
+    watched = watch(box, full or box, required, target) if watched is None else watched
+    if fields is None:
+        fields = {name: total(effects, box.grid, name) for name in QUANTITIES.values()}
+    edge = edge_temperature(fields[Field.TEMPERATURE_C], box)
+    found = []
+    for each in watched:
+        trace = _trace(effects, each.structure)
+        if not each.limits and each.structure.kind not in ("bone", "muscle", "fat"):
+            text = each.text or f"cannot tell: no limit is kept for the {each.structure.name}"
+            found.append(Finding("no-limit", each.structure.id, None, "", 0.0, "unknown", text))
+        for limit in each.limits:
+            if not each.known:
+                unit = UNITS[limit.quantity]
+                found.append(
+                    Finding(limit.id, each.structure.id, None, unit, limit.limit, "unknown", each.text, source=limit.source)
+                )
+            elif limit.quantity == "stand_off_mm":
+                found.append(_stand_off(each, limit))
+            elif not any(QUANTITIES[limit.quantity] in e.state for e in effects):
+                found.extend(_not_computed(each, limit, effects))
+            else:
+                found.append(_hottest(each, limit, fields[QUANTITIES[limit.quantity]], edge, box.grid, trace))
+    return found
+
+
+def _not_computed(each: Watch, limit: Limit, effects: Sequence[Effect]) -> list[Finding]:
+    """Answer for a field that no effect wrote: nothing where nothing was heated, else "cannot tell"."""
+    if not any(Field.TEMPERATURE_C in e.state or Field.CEM43_MIN in e.state for e in effects):
+        return []
+    text = f"cannot tell: the simulation gave no {UNITS[limit.quantity]} for the {each.structure.name}; use a model that does"
+    unit = UNITS[limit.quantity]
+    return [Finding(limit.id, each.structure.id, None, unit, limit.limit, "unknown", text, source=limit.source)]
+
+
+def _stand_off(each: Watch, limit: Limit) -> Finding:
+    if not np.isfinite(each.stand_off_mm):
+        text = f"cannot tell: the outline of the {each.structure.name} has no voxel in this image"
+        return Finding(limit.id, each.structure.id, None, "mm", limit.limit, "unknown", text, source=limit.source)
+    level = limit.level(each.stand_off_mm)
+    text = f"{each.structure.name}: {each.stand_off_mm:.3g} mm from the edge of the target; the sources keep {limit.limit:g} mm"
+    return Finding(
+        limit.id, each.structure.id, Band.of(each.stand_off_mm), "mm", limit.limit, level, text, each.place_mm, None, limit.source
+    )
+
+
+def _hottest(each: Watch, limit: Limit, values: Array, edge: float, grid: Grid, trace: Trace | None) -> Finding:
+    """Judge the hottest voxel of a structure; where heat reaches the edge of what is seen, a part beyond it is unknown."""
+    name, unit = each.structure.name, UNITS[limit.quantity]
+    voxels = each.beyond if limit.applies == "outside_target" else each.inside
+    heated = edge > number("edge_temperature_c")
+    place, when = None, None
+    rest = BASELINE_C if limit.quantity == "peak_temperature_c" else 0.0
+    if len(voxels):
+        hot = int(voxels[np.argmax(values.ravel()[voxels])])
+        value = float(values.ravel()[hot])
+        place = _point(grid.to_mm(np.array(np.unravel_index(hot, grid.shape), float)))
+        where = " outside the target" if limit.applies == "outside_target" else ""
+        text = f"{name}: {_figure(value)} {unit}{where}, limit {limit.limit:g}"
+    elif each.cut:
+        value = max(edge, rest) if limit.quantity == "peak_temperature_c" else rest
+        text = f"{name}: outside the planning box, whose edge stays at {edge:.3g} °C"
+    else:
+        value, text = rest, f"{name}: all of it inside the target"
+    if not np.isfinite(value):
+        text = f"cannot tell: the simulation gave no number at the {name}; repeat it with a smaller step"
+        return Finding(limit.id, each.structure.id, None, unit, limit.limit, "unknown", text, place, source=limit.source)
+    level: Level = limit.level(value)
+    if each.cut and heated and (level != "breach" or not len(voxels)):
+        text = (
+            f"cannot tell: {edge:.3g} °C reaches the edge of what is seen, and the {name} goes on beyond it; image a larger field"
+        )
+        band = Band.of(value) if len(voxels) else None
+        return Finding(limit.id, each.structure.id, band, unit, limit.limit, "unknown", text, place, source=limit.source)
+    if trace is not None and limit.quantity == "peak_temperature_c":
+        crossed = np.flatnonzero(trace.values >= limit.limit)
+        when = float(trace.times_s[crossed[0] if len(crossed) else int(np.argmax(trace.values))])
+        text += f", first above it after {when:.0f} s" if len(crossed) else ""
+    return Finding(limit.id, each.structure.id, Band.of(value), unit, limit.limit, level, text, place, when, limit.source)
+
+
+def _trace(effects: Sequence[Effect], each: Structure) -> Trace | None:
+    found = [e.traces[f"hottest:{each.id}"] for e in effects if f"hottest:{each.id}" in e.traces]
+    return max(found, key=lambda t: float(np.max(t.values, initial=-np.inf))) if found else None

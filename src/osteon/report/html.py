@@ -1,0 +1,294 @@
+"""The page a clinician reads: one HTML file that needs nothing else, and the files beside it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
+
+from osteon import __version__
+from osteon.assessment.results import LesionAssessment
+from osteon.cache import write_atomically
+from osteon.errors import ImageError
+from osteon.evidence.source import QUOTATION
+from osteon.planning.plan import TARGET, UNCOVERED, Plan
+from osteon.report import content, operator_content, plan_content, words
+from osteon.report.figures import Entry, Overlay, Picture, legend, section
+from osteon.report.graphs import margin_histogram, margin_map, pareto
+from osteon.report.journey_json import write_json
+from osteon.report.planes import centre_of, extent_mm, needle_planes, standard_planes
+from osteon.report.prescription_files import field_of, poses_of, stems, write_plan_files
+from osteon.report.references import References, mentions, references_of
+from osteon.report.sketch import body_sketch
+from osteon.report.surface import view_3d
+from osteon.selection.verdicts import Verdict
+from osteon.space.anatomy import Anatomy, Field, structure, structures
+
+if TYPE_CHECKING:
+    from osteon.pathway import Journey
+
+IDENTIFIER = re.compile(r"\b(?:" + "|".join(sorted((s for s in structures() if "_" in s), key=len, reverse=True)) + r")\b")
+RESEARCH = "Research use only, not a medical device"
+
+
+def write_report(journey: Journey, folder: Path) -> Path:
+    """Write ``report.html``, ``journey.json``, and per plan the needles (3D Slicer) and the fields (NIfTI).
+
+    Parameters
+    ----------
+    journey : Journey
+        What the path gave.
+    folder : Path
+        Made where it is not there.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    OsteonError
+        If a file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(journey, folder / "journey.json")
+    files: list[str] = ["journey.json"]
+    for plan, stem in zip(journey.plans, stems(journey.plans), strict=True):
+        files += [path.name for path in write_plan_files(plan, stem, folder)]
+    page = folder / "report.html"
+    write_atomically(page, render(journey, files).encode())
+    return page
+
+
+def render(journey: Journey, files: Iterable[str] = ()) -> str:
+    """Return the page as text.
+
+    Parameters
+    ----------
+    journey : Journey
+        What the path gave.
+    files : iterable of str
+        Names of the files beside the page.
+    """
+    references = references_of(journey)
+    environment = _environment(references)
+    run = journey.provenance.get("run")
+    made = run.get("date") if isinstance(run, Mapping) else None
+    lesions = [_lesion(journey, each) for each in journey.assessment.lesions]
+    bones = [(lesion.id, lesion.bone.id) for lesion in journey.case.lesions if lesion.bone is not None]
+    image = journey.case.planning_image
+    return environment.get_template("report.html.j2").render(
+        journey=journey,
+        case=journey.case,
+        research=RESEARCH,
+        version=__version__,
+        made=str(made)[:10] if made else "date not recorded",
+        image_date=words.iso(image.date) if image is not None else "no planning image",
+        alarms=content.alarms(journey),
+        not_asked=content.NOT_ASKED,
+        sketch=Markup(body_sketch(bones)),
+        lesions=lesions,
+        references=references,
+        files=list(files),
+        provenance=journey.provenance,
+        policy=journey.verdicts.policy,
+        policies=sorted({v.policy for v in journey.verdicts.verdicts}, key=lambda p: (p != journey.verdicts.policy, p)),
+    )
+
+
+def _environment(references: References) -> Environment:
+    """Return the templates with every filter; whatever is not markup made here is escaped."""
+    environment = Environment(
+        loader=PackageLoader("osteon.report", "templates"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        cited=partial(_cited, references=references),
+        refs=partial(_refs, references=references),
+        number=words.number,
+        band=words.band,
+        structure=words.structure_name,
+        sentence=words.sentence,
+        svg=Markup,
+        policy=content.policy_words,
+        place=plan_content.finding_place,
+    )
+    environment.globals.update(
+        LEVELS=words.LEVEL_WORDS, TONE=words.TONE, points=content.points, score_total=content.score_total, state=words.state
+    )
+    return environment
+
+
+def _mark(number: int | None, key: str) -> Markup:
+    if number is None:
+        return Markup('<sup class="ref">[{}: not in the library]</sup>').format(key)
+    return Markup('<sup class="ref"><a href="#ref-{0}">[{0}]</a></sup>').format(number)
+
+
+def _cited(text: str, references: References) -> Markup:
+    """Return a text with its quotation keys shown as the quoted words and the number of their paper."""
+    text = IDENTIFIER.sub(lambda found: words.structure_name(found[0]), text)
+    body, last = Markup(""), 0
+    for found in QUOTATION.finditer(text):
+        body += escape(text[last : found.start()])
+        body += Markup("<q>{}</q>").format(" ".join(found["words"].split())) + _mark(references.number_of(found[0]), found[0])
+        last = found.end()
+    return body + escape(text[last:])
+
+
+def _refs(sources: str | Iterable[str], references: References) -> Markup:
+    """Return the sources beside a sentence: quoted words and numbers of papers."""
+    parts = []
+    for mention in mentions([sources] if isinstance(sources, str) else sources, references):
+        quoted = Markup("<q>{}</q>").format(mention.words) if mention.words else Markup("")
+        parts.append(quoted + _mark(mention.number, mention.key))
+    return Markup(" ").join(parts)
+
+
+def _lesion(journey: Journey, assessed: LesionAssessment) -> dict[str, Any]:
+    """Return everything that the page says about one lesion."""
+    given = next((x for x in journey.case.lesions if x.id == assessed.lesion_id), None)
+    facts = content.facts_of(assessed, journey.case.facts)
+    question, answer = content.question_and_answer(journey, assessed)
+    plans = [p for p in journey.plans if p.lesion_id == assessed.lesion_id]
+    simulated = [p for p in plans if p.steps]
+    place = content.place_in_words(given, assessed)
+    side = given.bone.side if given is not None and given.bone is not None else None
+    told = facts["side"].value if side is None and "side" in facts else side
+    chosen = simulated[0] if simulated else None
+    return {
+        "id": assessed.lesion_id,
+        "place": place,
+        "question": question,
+        "answer": answer,
+        "synthetic": given.synthetic if given is not None else "",
+        "pictures": _anatomy_pictures(assessed, chosen),
+        "assessed": assessed,
+        "required": [(content.required_row(r), r) for r in assessed.required],
+        "facts": content.fact_rows(facts),
+        "key_facts": content.fact_rows({k: v for k, v in facts.items() if k in content.KEY_FACTS}),
+        "unknown_facts": content.unknown_facts(facts),
+        "assumed": content.assumed_facts(facts),
+        "treatments": content.treatment_rows(journey, assessed.lesion_id),
+        "questions": content.questions_of(journey, assessed.lesion_id),
+        "plans": plans,
+        "headings": [plan_content.heading(p) for p in plans],
+        "comparison": plan_content.comparison(plans) if plans else [],
+        "several": len({p.treatment for p in plans}) > 1,
+        "refused": [p for p in plans if not p.steps],
+        "chosen": _chosen(journey, assessed, chosen, facts, place, str(told or "")) if chosen is not None else None,
+        "ended": [(plan_content.heading(p), plan_content.ended_rows(p)) for p in plans],
+        "pareto": [(plan_content.heading(p), p.paths, _picture(pareto(p.paths))) for p in plans if p.paths is not None],
+    }
+
+
+def _picture(picture: Picture | None) -> dict[str, str] | None:
+    return None if picture is None else {"svg": picture.svg, "caption": picture.caption}
+
+
+def _anatomy_pictures(assessed: LesionAssessment, plan: Plan | None) -> dict[str, Any]:
+    """Return the three cuts through the lesion and the 3-D view, or why there are none."""
+    anatomy = assessed.anatomy
+    lesion = structure("lesion")
+    if not anatomy.has(lesion):
+        return {
+            "why_none": "No picture: the lesion is not outlined. Outline it in case.yaml.",
+            "cuts": [],
+            "view": None,
+            "legend": [],
+        }
+    mask = anatomy.mask(lesion)
+    centre = centre_of(mask)
+    half = float(np.clip(extent_mm(mask) + 50, 60, 110))
+    cuts = [section(anatomy, plane) for plane in standard_planes(centre, half)]
+    needles = tuple(poses_of(plan)) if plan is not None else ()
+    view = view_3d(anatomy, lesion, needles, half_mm=min(half + 10, 110))
+    drawn = tuple(s for cut in cuts for s in cut.shown)
+    place = ", ".join(f"{axis} {words.number(round(float(v), 1))}" for axis, v in zip("xyz", centre, strict=True))
+    return {
+        "why_none": "" if anatomy.image is not None else "There is no CT: only outlines are drawn.",
+        "cuts": cuts,
+        "view": view,
+        "legend": legend(drawn),
+        "centre": f"{place} mm (LPS)",
+    }
+
+
+def _chosen(
+    journey: Journey, assessed: LesionAssessment, plan: Plan, facts: Mapping[str, Any], place: str, side: str
+) -> dict[str, Any]:
+    """Return everything that the page says about the plan shown in full."""
+    verdict = _verdict(journey, plan)
+    pictures, entries, why_none = _plan_pictures(assessed.anatomy, plan)
+    graphs, cool, without = plan_content.courses(plan)
+    histogram, by_direction = (
+        (margin_histogram(plan.margin_mm), margin_map(plan.margin_mm)) if plan.margin_mm is not None else (None, None)
+    )
+    values = plan_content.values_of(plan)
+    return {
+        "plan": plan,
+        "title": plan_content.heading(plan),
+        "standing": plan_content.standing(plan),
+        "tone": words.TONE[plan.standing],
+        "prescription": operator_content.prescription_of(plan),
+        "judged": plan_content.judged(plan.findings),
+        "cuts": pictures,
+        "legend": entries,
+        "why_none": why_none,
+        "histogram": histogram,
+        "map": by_direction,
+        "courses": graphs,
+        "cool": cool,
+        "without_course": without,
+        "sheet": operator_content.procedure_sheet(plan, facts, verdict, place, side),
+        "values": values,
+        "unverified": sum(not v.verified for v in values),
+        "figures": plan_content.figures_of(plan),
+        "grid": plan_content.grid_words(plan),
+        "sampled": max((m.n for m in plan.measures.values()), default=0),
+    }
+
+
+def _verdict(journey: Journey, plan: Plan) -> Verdict | None:
+    try:
+        return journey.verdicts.of(plan.lesion_id, plan.treatment)
+    except KeyError:
+        return None
+
+
+def _plan_pictures(whole: Anatomy, plan: Plan) -> tuple[list[Picture], list[Entry], str]:
+    """Return the cuts along and across the needle (or through the target) with isotherms and dose."""
+    anatomy = _drawable(whole, plan)
+    needles = tuple(poses_of(plan))
+    temperature = field_of(plan, Field.TEMPERATURE_C)
+    overlay = Overlay(temperature, field_of(plan, Field.CEM43_MIN), needles)
+    mask = next((anatomy.masks[s] for s in anatomy.masks if s.id in ("target", "lesion") and anatomy.masks[s].array.any()), None)
+    if mask is None:
+        return [], [], "No picture: neither target nor lesion is outlined on the planning grid."
+    try:
+        centre = centre_of(mask)
+    except ImageError:
+        return [], [], "No picture: the target is empty."
+    planes = (
+        needle_planes(needles[0], centre) if needles else standard_planes(centre, float(np.clip(extent_mm(mask) + 35, 50, 110)))
+    )
+    cuts = [section(anatomy, plane, overlay) for plane in planes]
+    return cuts, legend(tuple(s for cut in cuts for s in cut.shown), overlay), ""
+
+
+def _drawable(whole: Anatomy, plan: Plan) -> Anatomy:
+    """Return the whole image with the plan's target and what stays uncovered laid over it, each on its own grid."""
+    planned = [a for a in (plan.before, plan.after) if a is not None]
+    extra = {s: mask for a in planned for s, mask in a.masks.items() if s in (TARGET, UNCOVERED)}
+    return replace(whole, masks={**whole.masks, **extra})

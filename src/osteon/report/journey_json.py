@@ -1,0 +1,155 @@
+"""The whole Journey as JSON (``osteon-journey/1``): every number of the report, no picture, no path of this machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields, is_dataclass
+from datetime import date
+from enum import Enum
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from osteon.cache import canonical_json, write_atomically
+from osteon.case.model import Case
+from osteon.facts import Interval, Known, NotApplicable, OneOf, Unknown
+
+if TYPE_CHECKING:
+    from osteon.pathway import Journey
+from osteon.report.references import references_of
+from osteon.space.anatomy import Anatomy, Structure
+from osteon.space.volume import Volume
+
+SCHEMA = "osteon-journey/1"
+
+
+def as_json(journey: Journey) -> dict[str, Any]:
+    """Return a journey as plain JSON values.
+
+    Volumes are told by shape, place and digest, not by their voxels; numbers that are not finite become null, "inf" or "-inf".
+
+    Parameters
+    ----------
+    journey : Journey
+        What the path gave.
+
+    Returns
+    -------
+    dict
+        ``schema``, ``case``, ``assessment``, ``request``, ``verdicts``, ``plans``, ``references``, ``provenance``; equal
+        between two runs but for ``provenance.run``.
+    """
+    references = references_of(journey)
+    return {
+        "schema": SCHEMA,
+        "case": _case(journey.case),
+        "assessment": {"lesions": [_plain(each) for each in journey.assessment.lesions]},
+        "request": _plain(journey.request),
+        "verdicts": _plain(journey.verdicts),
+        "plans": [{**_plain(plan), "standing": plan.standing} for plan in journey.plans],
+        "references": {
+            "papers": [{**asdict(r.paper), "text": r.text} for r in references.listed if r.paper is not None],
+            "not_in_library": list(references.unknown),
+        },
+        "provenance": {"inputs": {}, "options": {}, "versions": {}, "run": {}, **_plain(journey.provenance)},
+    }
+
+
+def write_json(journey: Journey, path: Path) -> Path:
+    """Write ``as_json`` in canonical form: sorted keys, no blanks, one final newline.
+
+    Raises
+    ------
+    OsteonError
+        If the file cannot be written.
+    """
+    write_atomically(path, (canonical_json(as_json(journey)) + "\n").encode())
+    return path
+
+
+def _case(case: Case) -> dict[str, Any]:
+    """Return a case without its folder: where it lies is no part of what it says."""
+    told = {f.name: _plain(getattr(case, f.name)) for f in fields(case) if f.name != "folder"}
+    return {**told, "digests": dict(sorted(case.digests.items()))}
+
+
+def _plain(value: Any) -> Any:
+    """Return anything of a journey as JSON values."""
+    match value:
+        case Enum():
+            return value.value
+        case None | bool() | str() | int():
+            return value
+        case float() | np.floating():
+            return _float(float(value))
+        case np.bool_() | np.integer():
+            return value.item()
+        case np.ndarray():
+            return [_plain(v) for v in value.tolist()]
+        case date():
+            return value.isoformat()
+        case PurePath():
+            return value.name
+        case Known() | Interval() | OneOf() | Unknown() | NotApplicable():
+            return {"state": _snake(type(value).__name__), **{f.name: _plain(getattr(value, f.name)) for f in fields(value)}}
+        case Structure():
+            return value.id
+        case Volume():
+            return _volume(value)
+        case Anatomy():
+            return _anatomy(value)
+        case Mapping():
+            return {_key(k): _plain(v) for k, v in value.items()}
+        case set() | frozenset():
+            return sorted((_plain(v) for v in value), key=canonical_json)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Iterable):
+        return [_plain(v) for v in value]
+    return str(value)
+
+
+def _float(value: float) -> float | str | None:
+    if math.isnan(value):
+        return None
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    return value
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, Enum):
+        return str(key.value)
+    return key.id if isinstance(key, Structure) else str(key)
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))
+
+
+def _volume(volume: Volume) -> dict[str, Any]:
+    """Return a volume by where it lies and what it holds; a mask by its size, so that large outlines cost little."""
+    told: dict[str, Any] = {
+        "shape_zyx": list(volume.grid.shape),
+        "affine_lps_mm": [list(row) for row in volume.grid.affine],
+    }
+    if volume.array.dtype == bool:
+        return {**told, "voxels": int(np.count_nonzero(volume.array))}
+    return {**told, "dtype": volume.array.dtype.str, "sha256": volume.digest()}
+
+
+def _anatomy(anatomy: Anatomy) -> dict[str, Any]:
+    """Return an anatomy: its grid once, its outlines by size, its state by digest."""
+    masks = {k.id: int(np.count_nonzero(v.array)) for k, v in anatomy.masks.items()}
+    return {
+        "grid": {"shape_zyx": list(anatomy.grid.shape), "affine_lps_mm": [list(row) for row in anatomy.grid.affine]},
+        "image": anatomy.image is not None,
+        "imaged_voxels": int(np.count_nonzero(anatomy.imaged.array)),
+        "mask_voxels": masks,
+        "absent": sorted(s.id for s in anatomy.absent),
+        "approximate": sorted(s.id for s in anatomy.approximate),
+        "state": {field.value: _volume(volume) for field, volume in anatomy.state.items()},
+        "log": list(anatomy.log),
+    }

@@ -1,0 +1,268 @@
+"""What stands on the page about plans: comparison, prescription, procedure sheet, courses, what the numbers rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from osteon.evidence.value import Band, Value
+from osteon.facts import Unknown
+from osteon.planning.compare import QUESTIONS, compare
+from osteon.planning.compare import Row as ComparedPlan
+from osteon.planning.measures import worst
+from osteon.planning.plan import Finding, Plan
+from osteon.report import words
+from osteon.report.content import Row, treatment_title
+from osteon.report.figures import Picture
+from osteon.report.graphs import time_course
+from osteon.treatments.base import Trace
+
+EXTRA = ("lesion_coverage", "zone_cm3", "uncovered_cm3")
+BODY_C = 37.0
+LEVELS = {"breach": 0, "unknown": 1, "warning": 2, "ok": 3}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the comparison: text, tone and what a breach says in words."""
+
+    text: str
+    tone: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class ValueRow:
+    """One constant that a plan used."""
+
+    name: str
+    number: str
+    spread: str
+    source: str
+    verified: bool
+
+
+def heading(plan: Plan) -> str:
+    """Return a plan's name: treatment and goal."""
+    return f"{treatment_title(plan.treatment)}, {words.GOALS.get(plan.goal, plan.goal)}"
+
+
+def standing(plan: Plan) -> str:
+    """Return how a plan stands against all limits; a breach does not hide what cannot be told."""
+    if not plan.steps:
+        return "no plan"
+    unknown = [words.structure_name(s) for s in plan.unknown_structures()]
+    said = words.STANDING_WORDS[plan.standing]
+    if plan.standing == "cannot tell" or not unknown:
+        return f"cannot tell: {words.joined(unknown)} could not be judged" if unknown else said
+    return f"{said}; cannot tell: {words.joined(unknown)}"
+
+
+def comparison(plans: Sequence[Plan]) -> list[tuple[str, list[Cell]]]:
+    """Return the rows of the table that sets plans side by side, as ``planning.compare`` asks; the last is the standing."""
+    compared = compare(plans)
+    rows = [
+        (words.named(q).label, [_answer_cell(q, row.answers[q], bool(p.steps)) for row, p in zip(compared, plans)])
+        for q in QUESTIONS
+    ]
+    rows.insert(2, ("Worst structure", [worst_cell(row) for row in compared]))
+    for name in EXTRA:
+        if any(name in plan.measures for plan in plans):
+            cells = [_answer_cell(name, plan.measures.get(name, Unknown("not computed")), bool(plan.steps)) for plan in plans]
+            rows.append((words.named(name).label, cells))
+    if len(plans) > 1:
+        rows.append(("Bettered in every respect by another", [Cell("no" if r.pareto else "yes or no plan") for r in compared]))
+    rows.append(("All limits together", [Cell(standing(p), words.TONE[p.standing]) for p in plans]))
+    return rows
+
+
+def _answer_cell(name: str, value: Band | Unknown, planned: bool) -> Cell:
+    told = words.named(name)
+    if isinstance(value, Unknown):
+        return Cell(f"not known: {value.why}" if planned else "no plan", "open")
+    if not np.isfinite(value.best):
+        return Cell("no zone", "stop")
+    note = "not sampled: no band" if value.n == 0 and name in ("coverage", "min_margin_mm") else ""
+    if name == "min_margin_mm" and value.best < 0:
+        return Cell(words.band(value, told.unit, told.factor), "stop", "part of the lesion lies outside the zone")
+    return Cell(words.band(value, told.unit, told.factor), "", note)
+
+
+def worst_cell(row: ComparedPlan) -> Cell:
+    """Return the structure that stands worst, with figure, limit and band, and what cannot be told."""
+    note = f"cannot tell: {words.joined([words.structure_name(s) for s in row.cannot_tell])}" if row.cannot_tell else ""
+    found = row.worst_structure
+    if found is None:
+        return Cell("no structure could be judged", "open", note)
+    limit = words.number(found.limit, found.unit)
+    said = f"{words.structure_name(found.structure)}: {words.band(found.value, found.unit)}, limit {limit}"
+    return Cell(f"BREACH at the {said}" if found.level == "breach" else said, words.TONE[found.level], note)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One structure with all its limits: one cell per kind of limit, and in words what is not simply within it."""
+
+    structure: str
+    level: str
+    cells: tuple[str, str, str]
+    said: tuple[Finding, ...]
+    sources: tuple[str, ...]
+
+
+KINDS = (("°C", "degC"), ("CEM43 min", "min CEM43", "min"), ("mm",))
+
+
+def judged(findings: Sequence[Finding]) -> list[Judged]:
+    """Return findings by structure, breaches first, then what cannot be told, then what comes nearest to its limit."""
+    by_structure: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_structure.setdefault(finding.structure, []).append(finding)
+    rows = []
+    for name, listed in by_structure.items():
+        cells = tuple("; ".join(_against(f) for f in listed if f.unit in units) or "no limit" for units in KINDS)
+        others = "; ".join(_against(f) for f in listed if not any(f.unit in units for units in KINDS))
+        temperature, dose, distance = cells
+        level = min((f.level for f in listed), key=lambda x: LEVELS[x])
+        said = tuple(f for f in listed if f.level != "ok")
+        sources = tuple(dict.fromkeys(f.source for f in listed if f.source))
+        rows.append(Judged(name, level, (temperature, dose, f"{distance}; {others}" if others else distance), said, sources))
+    order = {name: i for i, name in enumerate(_by_nearness(by_structure))}
+    return sorted(rows, key=lambda r: (LEVELS[r.level], order[r.structure]))
+
+
+def _by_nearness(by_structure: Mapping[str, Sequence[Finding]]) -> list[str]:
+    """Return structures, the one whose own worst finding stands nearest to its limit first, as planning ranks them."""
+    left, ranked = dict(by_structure), []
+    while left:
+        found = worst([f for listed in left.values() for f in listed])
+        name = found.structure if found is not None else min(left, key=words.structure_name)
+        ranked.append(name)
+        del left[name]
+    return ranked
+
+
+def _against(finding: Finding) -> str:
+    if finding.value is None:
+        return f"cannot tell (limit {words.number(finding.limit, finding.unit)})"
+    side = "at least" if finding.unit == "mm" else "limit"
+    return f"{words.band(finding.value, finding.unit)} ({side} {words.number(finding.limit, finding.unit)})"
+
+
+def finding_place(finding: Finding) -> str:
+    """Return where and when a finding was made."""
+    parts = []
+    if finding.place_mm is not None:
+        parts.append("at x {}, y {}, z {} mm (LPS)".format(*(words.number(round(v, 1)) for v in finding.place_mm)))
+    if finding.time_s is not None:
+        parts.append(f"after {words.duration(finding.time_s)}")
+    return ", ".join(parts)
+
+
+def courses(plan: Plan) -> tuple[list[Picture], list[str], list[str]]:
+    """Return charts of temperature over time, hottest against its limit first, and in words what is not drawn.
+
+    Drawn are the three that come nearest to their limit and every structure that warms by half a degree or is not simply
+    within its limits; the others are told in one line each.
+
+    Returns
+    -------
+    list of Picture, list of str, list of str
+        Charts; structures that stay cool, with figure and limit; structures judged in °C without a course.
+    """
+    joined: dict[str, list[Trace]] = {}
+    ends: list[float] = []
+    for step in plan.steps:
+        for key, trace in step.effect.traces.items():
+            if key.startswith("hottest:"):
+                joined.setdefault(key.removeprefix("hottest:"), []).append(trace)
+        ends.append(sum(v for k, v in step.setting.controls if k == "time_s"))
+    hot = [f for f in plan.findings if f.unit in KINDS[0]]
+    limits: dict[str, float] = {}
+    for finding in hot:
+        limits[finding.structure] = min(finding.limit, limits.get(finding.structure, np.inf))
+    stop = ends[0] if len(ends) == 1 and ends[0] else None
+    order = sorted(joined, key=lambda s: (s not in limits, round(limits.get(s, 0.0) - _peak(joined[s]), 2), s))
+    odd = {f.structure for f in hot if f.level != "ok"}
+    drawn = [s for i, s in enumerate(order) if i < 3 or s in odd or _peak(joined[s]) > BODY_C + 0.5]
+    pictures = [
+        time_course(_one_after_other(joined[s], plan), words.structure_name(s), limits.get(s), stop_s=stop) for s in drawn
+    ]
+    cool = [
+        f"{words.structure_name(s)} {words.number(_peak(joined[s]), '°C')}"
+        + (f" (limit {words.number(limits[s], '°C')})" if s in limits else "")
+        for s in order
+        if s not in drawn
+    ]
+    return pictures, cool, [words.structure_name(s) for s in sorted(limits) if s not in joined]
+
+
+def _peak(traces: Sequence[Trace]) -> float:
+    return max((float(np.nanmax(t.values)) for t in traces if len(t.values) and np.isfinite(t.values).any()), default=-np.inf)
+
+
+def _one_after_other(traces: Sequence[Trace], plan: Plan) -> Trace:
+    if len(traces) == 1:
+        return traces[0]
+    start, times = 0.0, []
+    for trace, step in zip(traces, plan.steps, strict=False):
+        times.append(np.asarray(trace.times_s, float) + start)
+        start = float(times[-1][-1]) + step.wait_s if len(times[-1]) else start
+    return Trace(np.concatenate(times), np.concatenate([t.values for t in traces]), traces[0].unit)
+
+
+def values_of(plan: Plan) -> list[ValueRow]:
+    """Return every constant that a plan used, by name, each once."""
+    used: dict[str, Value] = {}
+    for step in plan.steps:
+        used.update(step.effect.used)
+    return [
+        ValueRow(k, words.number(v.number, _unit(v.unit)), words.spread(v.spread, _unit(v.unit)), v.source, v.verified)
+        for k, v in sorted(used.items())
+    ]
+
+
+def _unit(unit: str) -> str:
+    return (
+        ""
+        if unit == "1"
+        else unit.replace("**", "^").replace("^2", "²").replace("^3", "³").replace("degC", "°C").replace("*", "·")
+    )
+
+
+def ended_rows(plan: Plan) -> list[dict[str, str]]:
+    """Return how each computation ended, or how the plan did where there is no step."""
+    listed = [(step.effect.title, step.effect.ended) for step in plan.steps] or [("plan", plan.ended)]
+    return [
+        {
+            "title": title,
+            "how": words.ENDED_WORDS[e.how],
+            "why": e.why,
+            "residual": "none" if e.residual is None else words.number(e.residual),
+            "balance": "not given" if e.energy_balance is None else words.number(e.energy_balance * 100, "%"),
+            "steps": str(e.steps),
+        }
+        for title, e in listed
+    ]
+
+
+def figures_of(plan: Plan) -> list[Row]:
+    """Return the figures of each step's run in words."""
+    rows: list[Row] = []
+    for step in plan.steps:
+        for key, value in step.effect.measures.items():
+            told = words.named(key)
+            rows.append(Row(told.label, words.number(value * told.factor, told.unit)))
+    return rows
+
+
+def grid_words(plan: Plan) -> str:
+    """Return the grid of the final simulation in words."""
+    if plan.before is None:
+        return "no grid: nothing was simulated"
+    spacing = " × ".join(words.number(v) for v in plan.before.grid.spacing_mm)
+    return (
+        f"{words.with_unit(spacing, 'mm')}, {' × '.join(str(n) for n in plan.before.grid.shape)} voxels (slices × rows × columns)"
+    )

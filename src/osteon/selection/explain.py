@@ -1,0 +1,126 @@
+"""A verdict in plain clinical English."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from osteon.facts import Interval, Known, NotApplicable, OneOf, State, Unknown, vocabulary
+from osteon.selection.verdicts import Reason, Status, Verdict
+
+STATUS_WORDS: Mapping[Status, str] = {
+    "excluded": "excluded",
+    "not_indicated": "not indicated",
+    "needs": "needs more facts",
+    "candidate_unchecked": "candidate, with cautions still to check",
+    "candidate_with_cautions": "candidate with cautions",
+    "candidate": "candidate",
+    "outside_scope": "outside the knowledge base",
+}
+STATUS_ORDER: tuple[Status, ...] = (
+    "candidate",
+    "candidate_with_cautions",
+    "candidate_unchecked",
+    "needs",
+    "not_indicated",
+    "excluded",
+    "outside_scope",
+)
+POLICY_WORDS: Mapping[str, str] = {
+    "strict": "strict: closer than 10 mm to a critical structure is never treated by heat",
+    "mitigated": "mitigated: closer than 10 mm is a caution where thermometry or hydrodissection is planned",
+}
+SAID = {"vas": "VAS", "inr": "INR", "ecog": "ECOG", "hu": "HU", "mdt": "tumour board", "e9": "", "l": ""}
+SUFFIXES = {"mm": "_mm", "mm²": "_mm2", "ml": "_ml", "week": "_weeks", "year": "_years", "1e9/l": "_e9_l"}
+UNITS = {"1": "", "1e9/l": "×10⁹/l", "year": "years", "week": "weeks"}
+
+
+def status_words(status: Status) -> str:
+    """Return a status as it stands on screen."""
+    return STATUS_WORDS[status]
+
+
+def label(fact: str) -> str:
+    """Return the name of a fact in words, without its unit: ``distance_nerve_mm`` gives "distance nerve"."""
+    kind = vocabulary().get(fact)
+    bare = fact.removesuffix(SUFFIXES.get(kind.unit or "", "\0")) if kind else fact
+    return " ".join(SAID.get(w, w) for w in bare.split("_")).strip()
+
+
+def state_words(fact: str, state: State) -> str:
+    """Return what is known of a fact in words, for example "platelets 40 ×10⁹/l"."""
+    kind = vocabulary().get(fact)
+    unit = UNITS.get(kind.unit, kind.unit) if kind and kind.unit else ""
+    match state:
+        case Known(bool() as told):
+            said = "yes" if told else "no"
+        case Known(float() | int() as number):
+            said = f"{number:.4g} {unit}".strip()
+        case Known(value):
+            said = str(value)
+        case Interval(low, high):
+            said = f"between {low:.4g} and {high:.4g} {unit}".strip()
+        case OneOf(values, conflict):
+            said = " or ".join(str(v) for v in values) + (" (the origins contradict each other)" if conflict else "")
+        case Unknown(why):
+            said = f"unknown ({why})"
+        case NotApplicable(why):
+            said = f"not applicable ({why})"
+    return f"{label(fact)} {said}"
+
+
+def question(fact: str, state: State) -> str:
+    """Return what to do about an open fact: the reason it gives itself, or the question to ask."""
+    ask = vocabulary()[fact].ask
+    if isinstance(state, Unknown):
+        return ask if state.why in ("", "not given") else state.why
+    return f"{ask} So far: {state_words(fact, state)}"
+
+
+def why(verdict: Verdict) -> list[str]:
+    """Return the reasons for a verdict, one sentence or two each, the decisive first.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        Of one treatment and lesion under one policy.
+
+    Returns
+    -------
+    list of str
+        The first line names the status; then what excludes, what fails, what is missing, cautions, and what speaks for it.
+        Rules that do not bear on the case are left out.
+    """
+    lines = [
+        f"{_name(verdict.treatment)} for lesion {verdict.lesion_id}: {status_words(verdict.status)} (policy {verdict.policy})."
+    ]
+    for heading, chosen in _groups(verdict):
+        lines += [f"{heading}: {_sentence(reason)}" for reason in chosen]
+    if verdict.status == "needs" and verdict.missing:
+        lines.append("To decide: " + " and ".join(label(f) for f in verdict.missing[0]) + ".")
+    return lines
+
+
+def _name(treatment: str) -> str:
+    return treatment[:1].upper() + treatment[1:].replace("_", " ")
+
+
+def _groups(verdict: Verdict) -> list[tuple[str, list[Reason]]]:
+    def pick(kind: str, truth: str) -> list[Reason]:
+        return [r for r in verdict.reasons if (r.kind, r.truth) == (kind, truth)]
+
+    return [
+        ("Excluded", pick("exclusion", "true")),
+        ("Not met", pick("requirement", "false")),
+        ("Cannot tell", [*pick("exclusion", "unknown"), *pick("requirement", "unknown")]),
+        ("Caution", pick("caution", "true")),
+        ("To check", pick("caution", "unknown")),
+        ("For it", pick("support", "true")),
+    ]
+
+
+def _sentence(reason: Reason) -> str:
+    quoted = f" {' '.join(reason.quotes)}" if reason.quotes else ""
+    disagree = f" (sources disagree: {', '.join(reason.conflicts)})" if reason.conflicts else ""
+    answered = not reason.mitigations or " Planned: " in reason.text
+    wanted = "" if answered else f" Would have to be planned: {' or '.join(reason.mitigations)}."
+    return f"{reason.text}{wanted}{disagree}{quoted}"

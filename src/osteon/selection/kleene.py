@@ -1,0 +1,387 @@
+"""Three-valued logic (Kleene) over facts: true, false, unknown; and not applicable, which drops out.
+
+A comparison over an interval or a set is true only if it is true on all of it, false only if false on all of it, else unknown.
+A comparison over a fact that is not applicable is ``not_applicable``: it is left out of ``and`` and ``or`` (neutral), ``not``
+keeps it, and a whole expression of such parts is not applicable: then an exclusion does not hold, a requirement is skipped, and a
+caution or a support is silent.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from osteon.errors import InputError
+from osteon.facts import FactType, Interval, Known, NotApplicable, OneOf, State, Unknown
+from osteon.selection.verdicts import Truth
+from osteon.tissue.tolerance import limits
+
+Literal = bool | float | int | str | frozenset[str] | tuple[bool | float | int | str, ...]
+
+
+def conjunction(truths: Iterable[Truth]) -> Truth:
+    """Return the Kleene ``and``: false if any is false, else unknown if any is unknown, else true."""
+    seen = set(truths) - {"not_applicable"}
+    if not seen:
+        return "not_applicable"
+    return "false" if "false" in seen else "unknown" if "unknown" in seen else "true"
+
+
+def disjunction(truths: Iterable[Truth]) -> Truth:
+    """Return the Kleene ``or``: true if any is true, else unknown if any is unknown, else false."""
+    seen = set(truths) - {"not_applicable"}
+    if not seen:
+        return "not_applicable"
+    return "true" if "true" in seen else "unknown" if "unknown" in seen else "false"
+
+
+def negation(truth: Truth) -> Truth:
+    """Return the Kleene ``not``: unknown stays unknown, not applicable stays so."""
+    swapped: dict[Truth, Truth] = {"true": "false", "false": "true"}
+    return swapped.get(truth, truth)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Always true or always false."""
+
+    value: bool
+
+
+@dataclass(frozen=True)
+class Atom:
+    """One comparison of one fact with a literal.
+
+    ``operator`` is one of ``< <= > >= == != in "not in" has known``; ``has`` asks whether a set holds the literal, ``known``
+    whether the fact is told at all: it is true or unknown, never false.
+    """
+
+    fact: str
+    operator: str
+    literal: Literal
+
+    def holds(self, value: object) -> bool:
+        """Tell whether the comparison holds for one value of the fact."""
+        return _OPERATORS[self.operator](value, self.literal)
+
+
+@dataclass(frozen=True)
+class Not:
+    """Negation."""
+
+    part: Expression
+
+
+@dataclass(frozen=True)
+class Both:
+    """``and`` over its parts."""
+
+    parts: tuple[Expression, ...]
+
+
+@dataclass(frozen=True)
+class Either:
+    """``or`` over its parts."""
+
+    parts: tuple[Expression, ...]
+
+
+Expression = Constant | Atom | Not | Both | Either
+
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "<": lambda v, x: bool(v < x),
+    "<=": lambda v, x: bool(v <= x),
+    ">": lambda v, x: bool(v > x),
+    ">=": lambda v, x: bool(v >= x),
+    "==": lambda v, x: bool(v == x),
+    "!=": lambda v, x: bool(v != x),
+    "in": lambda v, x: v in x,
+    "not in": lambda v, x: v not in x,
+    "has": lambda v, x: x in v,
+    "known": lambda _, __: True,
+}
+_FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+_NAMES: dict[type[ast.cmpop], str] = {
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.In: "in",
+    ast.NotIn: "not in",
+}
+
+
+def atoms(expression: Expression) -> Iterator[Atom]:
+    """Yield every comparison in an expression."""
+    match expression:
+        case Atom():
+            yield expression
+        case Not(part):
+            yield from atoms(part)
+        case Both(parts) | Either(parts):
+            for each in parts:
+                yield from atoms(each)
+
+
+def names(expression: Expression) -> tuple[str, ...]:
+    """Return the facts an expression reads, in order of appearance."""
+    return tuple(dict.fromkeys(a.fact for a in atoms(expression)))
+
+
+def as_value(kind: FactType, value: object) -> object:
+    """Return a value as comparisons want it: a set-typed fact as a frozenset, whether told as text, list or set."""
+    if kind.type != "set":
+        return value
+    if isinstance(value, str):
+        return frozenset(w.strip() for w in value.split(",") if w.strip() and w.strip() != "none")
+    return frozenset(value) if isinstance(value, (set, frozenset, list, tuple)) else frozenset((value,))
+
+
+def told(kind: FactType, state: State) -> tuple[object, ...] | None:
+    """Return the values that a state leaves open as a finite list, or None for an interval or an unknown."""
+    match state:
+        case Known(value):
+            return (as_value(kind, value),)
+        case OneOf(values):
+            return tuple(as_value(kind, v) for v in values)
+    return None
+
+
+def evaluate(expression: Expression, states: Mapping[str, State], vocabulary: Mapping[str, FactType]) -> Truth:
+    """Return what an expression comes to; a fact that is not given is unknown.
+
+    Parameters
+    ----------
+    expression : Expression
+        From ``parse``.
+    states : mapping of str to State
+        What is known of each fact.
+    vocabulary : mapping of str to FactType
+        The vocabulary that the expression was parsed with.
+    """
+    match expression:
+        case Constant(value):
+            return "true" if value else "false"
+        case Atom(fact):
+            return _atom(expression, states.get(fact, Unknown()), vocabulary[fact])
+        case Not(part):
+            return negation(evaluate(part, states, vocabulary))
+        case Both(parts):
+            return conjunction(evaluate(p, states, vocabulary) for p in parts)
+        case Either(parts):
+            return disjunction(evaluate(p, states, vocabulary) for p in parts)
+
+
+def _atom(atom: Atom, state: State, kind: FactType) -> Truth:
+    match state:
+        case NotApplicable():
+            return "not_applicable"
+        case Unknown():
+            return "unknown"
+        case Interval(low, high):
+            values: Iterable[object] = samples(low, high, (atom,))
+        case _:
+            values = told(kind, state) or ()
+    found = {atom.holds(v) for v in values}
+    return "unknown" if len(found) != 1 else "true" if found.pop() else "false"
+
+
+def samples(low: float, high: float, comparisons: Iterable[Atom]) -> list[float]:
+    """Return numbers that meet every different outcome of some comparisons on [low, high]: ends, thresholds, and between them."""
+    marks = {float(x) for a in comparisons for x in _numbers(a.literal) if low < x < high}
+    corners = sorted({low, high, *marks})
+    return sorted({*corners, *((a + b) / 2 for a, b in pairwise(corners))})
+
+
+def _numbers(literal: Literal) -> list[float]:
+    several = literal if isinstance(literal, (tuple, frozenset)) else (literal,)
+    return [float(x) for x in several if isinstance(x, (int, float)) and not isinstance(x, bool)]
+
+
+def cells(kind: FactType, state: State, comparisons: tuple[Atom, ...]) -> list[object]:
+    """Return one value for each way in which some comparisons of one fact can come out together.
+
+    Parameters
+    ----------
+    kind : FactType
+        The fact's type and domain.
+    state : State
+        What is known; only values it leaves open are used.
+    comparisons : tuple of Atom
+        All over this fact.
+    """
+    if isinstance(state, NotApplicable):
+        return []
+    values: Iterable[object]
+    if isinstance(state, Interval):
+        values = samples(state.low, state.high, comparisons)
+    else:
+        values = told(kind, state) or _domain(kind, comparisons)
+    found: dict[tuple[bool, ...], object] = {}
+    for value in values:
+        found.setdefault(tuple(a.holds(value) for a in comparisons), value)
+    return list(found.values())
+
+
+def _domain(kind: FactType, comparisons: tuple[Atom, ...]) -> list[object]:
+    match kind.type:
+        case "bool":
+            return [True, False]
+        case "number":
+            low, high = (float(x) for x in kind.domain)
+            return list(samples(low, high, comparisons))
+        case "choice":
+            return list(kind.domain)
+        case "set":
+            subsets = [frozenset[object]()]
+            for member in kind.domain:
+                subsets += [s | {member} for s in subsets]
+            return list(subsets)
+    said = {x for a in comparisons for x in (a.literal if isinstance(a.literal, (tuple, frozenset)) else (a.literal,))}
+    return [*sorted(str(x) for x in said), "\0 something else"]
+
+
+def parse(text: str | bool, vocabulary: Mapping[str, FactType], where: str) -> Expression:
+    """Read an expression over facts.
+
+    Parameters
+    ----------
+    text : str or bool
+        Comparisons of a fact with a literal, ``and``, ``or``, ``not``, ``in``, a bare fact of type bool, ``known(fact)``,
+        ``'member' in set_fact``, ``set_fact == ()``; or a constant. ``limit('id')`` is the number of that limit in
+        ``tissue/tolerance.yaml``.
+    vocabulary : mapping of str to FactType
+        The facts that may be named.
+    where : str
+        File and rule, for messages.
+
+    Returns
+    -------
+    Expression
+        Nothing in it is ever executed.
+
+    Raises
+    ------
+    InputError
+        If a fact is not in the vocabulary, a value not in its domain, or anything else stands there.
+    """
+    if isinstance(text, bool):
+        return Constant(text)
+    try:
+        tree = ast.parse(" ".join(text.split()), mode="eval").body
+    except SyntaxError as error:
+        raise _refuse(f"{text!r} cannot be read ({error.msg}).", where) from error
+    return _Reader(vocabulary, where).read(tree)
+
+
+def _refuse(what: str, where: str) -> InputError:
+    return InputError(
+        f"{where}: {what}",
+        "A rule that is misread would judge a patient wrongly, so none of this file is used.",
+        "Write comparisons of facts from facts.yaml with and, or, not, in, known(); see selection/kleene.py.",
+    )
+
+
+class _Reader:
+    def __init__(self, vocabulary: Mapping[str, FactType], where: str) -> None:
+        self.vocabulary, self.where = vocabulary, where
+
+    def read(self, node: ast.expr) -> Expression:
+        match node:
+            case ast.BoolOp(op=ast.And(), values=values):
+                return Both(tuple(self.read(v) for v in values))
+            case ast.BoolOp(op=ast.Or(), values=values):
+                return Either(tuple(self.read(v) for v in values))
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return Not(self.read(operand))
+            case ast.Constant(value=bool() as value):
+                return Constant(value)
+            case ast.Name(id=name):
+                if self.kind(name).type != "bool":
+                    raise _refuse(
+                        f"the fact {name!r} is a {self.kind(name).type}, so it must be compared with something.", self.where
+                    )
+                return Atom(name, "==", True)
+            case ast.Call(func=ast.Name(id="known"), args=[ast.Name(id=name)], keywords=[]):
+                self.kind(name)
+                return Atom(name, "known", True)
+            case ast.Compare(left=left, ops=ops, comparators=comparators):
+                sides = [left, *comparators]
+                parts = tuple(self.compare(a, _NAMES.get(type(op), ""), b) for a, op, b in zip(sides, ops, sides[1:]))
+                return parts[0] if len(parts) == 1 else Both(parts)
+        raise _refuse(f"{ast.unparse(node)!r} is not allowed in a rule.", self.where)
+
+    def kind(self, name: str) -> FactType:
+        if name not in self.vocabulary:
+            raise _refuse(f"there is no fact {name!r} in facts.yaml.", self.where)
+        return self.vocabulary[name]
+
+    def compare(self, left: ast.expr, operator: str, right: ast.expr) -> Expression:
+        shown = f"{ast.unparse(left)} {operator} {ast.unparse(right)}"
+        if not operator:
+            raise _refuse(f"{shown!r} uses a comparison that is not allowed in a rule.", self.where)
+        match left, right:
+            case ast.Name(id=name), ast.Name():
+                raise _refuse(f"{shown!r} compares two facts; compare one fact with a value.", self.where)
+            case ast.Name(id=name), _:
+                atom = Atom(name, operator, self.literal(right, shown))
+            case _, ast.Name(id=name) if operator in _FLIPPED:
+                atom = Atom(name, _FLIPPED[operator], self.literal(left, shown))
+            case _, ast.Name(id=name) if operator in ("in", "not in"):
+                atom = Atom(name, "has", self.literal(left, shown))
+                self.check(atom, shown)
+                return atom if operator == "in" else Not(atom)
+            case _:
+                raise _refuse(f"{shown!r} compares no fact with a value.", self.where)
+        if self.kind(atom.fact).type == "set" and atom.literal == ():
+            atom = Atom(atom.fact, atom.operator, frozenset())
+        self.check(atom, shown)
+        return atom
+
+    def literal(self, node: ast.expr, shown: str) -> Literal:
+        match node:
+            case ast.Constant(value=bool() | int() | float() | str() as value):
+                return value
+            case ast.Call(func=ast.Name(id="limit"), args=[ast.Constant(value=str() as name)], keywords=[]):
+                return self.limit(name)
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)) if not isinstance(
+                number, bool
+            ):
+                return -number
+            case ast.Tuple(elts=elements) | ast.List(elts=elements) if all(isinstance(e, ast.Constant) for e in elements):
+                values = [e.value for e in elements if isinstance(e, ast.Constant)]
+                return tuple(v for v in values if isinstance(v, (bool, int, float, str)))
+        raise _refuse(f"{shown!r} needs a number, a quoted word, or a list of them.", self.where)
+
+    def limit(self, name: str) -> float:
+        found = {each.id: each.limit for each in limits()}
+        if name not in found:
+            raise _refuse(f"there is no limit {name!r} in tissue/tolerance.yaml.", self.where)
+        return float(found[name])
+
+    def check(self, atom: Atom, shown: str) -> None:
+        kind = self.kind(atom.fact)
+        several = atom.literal if isinstance(atom.literal, (tuple, frozenset)) else (atom.literal,)
+        ordered = atom.operator in ("<", "<=", ">", ">=")
+        if kind.type == "number":
+            good = all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in several) and atom.operator != "has"
+        elif kind.type == "bool":
+            good = atom.operator in ("==", "!=") and isinstance(atom.literal, bool)
+        elif kind.type == "set":
+            good = (atom.operator == "has" and atom.literal in kind.domain) or (
+                atom.operator in ("==", "!=") and isinstance(atom.literal, frozenset)
+            )
+        else:
+            known = kind.type == "text" or all(x in kind.domain for x in several)
+            good = known and not ordered and atom.operator != "has" and all(isinstance(x, str) for x in several)
+        tuple_wanted = atom.operator in ("in", "not in")
+        if kind.type != "set" and tuple_wanted != isinstance(atom.literal, tuple):
+            good = False
+        if not good:
+            allowed = ", ".join(str(x) for x in kind.domain) or "any text"
+            raise _refuse(f"{shown!r} does not fit the fact {atom.fact!r} ({kind.type}: {allowed}).", self.where)

@@ -1,0 +1,80 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from osteon.planning.plan import Path, PathSearch
+from osteon.planning.prescription import needle_lines, prescribe
+from osteon.space.anatomy import structure
+from osteon.treatments.base import NeedlePose, Setting
+from planning.scene import ACCESS, block
+
+LESION, HIP = structure("lesion"), structure("hip_right")
+STRAIGHT = NeedlePose((0.0, -80.0, 0.0), (0.0, 0.0, 0.0))  # from the front, straight back
+
+
+def test_exact_depths_and_angles_of_a_straight_needle():
+    lines = needle_lines(block(spacing=1.0), LESION, HIP, STRAIGHT, ACCESS)
+    assert lines["in_plane_angle_deg"] == 0.0
+    assert lines["craniocaudal_angle_deg"] == 0.0
+    assert lines["depth_skin_to_cortex_mm"] == pytest.approx(55.0, abs=1.0)
+    assert lines["depth_skin_to_target_mm"] == pytest.approx(68.0, abs=1.0)
+    assert lines["depth_skin_to_tip_mm"] == 80.0
+    assert lines["mm_in_bone"] == pytest.approx(13.0, abs=1.5)
+
+
+def test_exact_angles_of_a_tilted_needle():
+    pose = NeedlePose((40.0, -40.0 * np.sqrt(3), 30.0), (0.0, 0.0, 0.0))
+    lines = needle_lines(block(), LESION, HIP, pose, ACCESS)
+    assert lines["in_plane_angle_deg"] == pytest.approx(30.0, abs=0.1)
+    assert lines["craniocaudal_angle_deg"] == pytest.approx(-np.rad2deg(np.arctan2(30.0, 80.0)), abs=0.1)
+    assert "towards the back and the patient's right" in lines["in_plane_text"]
+    assert "towards the feet" in lines["craniocaudal_text"]
+
+
+def test_intact_cortex_needs_the_bone_needle_of_seed_4_and_a_bore_that_passes():
+    lines = needle_lines(block(), LESION, HIP, STRAIGHT, ACCESS)
+    assert lines["cortex"] == "intact"
+    assert "[004 «10-cm, 11-gauge or 13-gauge bone needle»]" in lines["cortex_text"]
+    assert lines["introducer"] == ACCESS.introducer
+    assert lines["warnings"] == []
+    narrow = needle_lines(block(), LESION, HIP, STRAIGHT, replace(ACCESS, introducer_bore_mm=1.5))
+    assert any("does not pass" in w for w in narrow["warnings"])
+    short = needle_lines(block(), LESION, HIP, STRAIGHT, replace(ACCESS, introducer_length_mm=50.0))
+    assert any("introducer too short" in w for w in short["warnings"])
+
+
+def test_broken_cortex_takes_the_antenna_directly():
+    lines = needle_lines(block(radius=26.0), LESION, HIP, STRAIGHT, ACCESS)
+    assert lines["cortex"] == "broken"
+    assert lines["introducer"] == "none: antenna directly"
+
+
+def test_entry_from_midline_and_from_the_nearest_bone():
+    anatomy = block(spacing=1.0)
+    lines = needle_lines(anatomy, LESION, HIP, NeedlePose((30.0, -80.0, 0.0), (0.0, 0.0, 0.0)), ACCESS)
+    assert lines["entry_from_midline_mm"] == pytest.approx(30.0, abs=2.5)
+    assert lines["entry_side_of_midline"] == "left"
+    assert lines["landmark"]["structure"] == "hip_right"
+    assert lines["landmark"]["cranial_mm"] == pytest.approx(-24.0, abs=2.0)
+    index = anatomy.grid.to_index(np.array([30.0, -80.0, 0.0]))[0]
+    assert lines["entry_slice_index"] == round(index)
+
+
+def test_a_midline_that_the_image_cuts_is_not_told():
+    lines = needle_lines(block(air=0.0), LESION, HIP, STRAIGHT, ACCESS)
+    assert lines["entry_from_midline_mm"] is None
+    assert "cannot tell" in lines["midline_text"]
+
+
+def test_the_whole_is_json_and_says_when_the_patient_must_be_turned():
+    setting = Setting("ball", (STRAIGHT,), (("power_w", 60.0), ("time_s", 300.0)))
+    paths = PathSearch(1, 1, (Path(STRAIGHT, {}, None, "", "prone"),), 0, "", {})
+    found = prescribe(block(), LESION, HIP, [setting], ACCESS, paths, "HFS")
+    assert json.loads(json.dumps(found)) == found
+    assert found["patient_position"] == "prone"
+    assert any("image again" in w for w in found["warnings"])
+    assert found["applications"][0]["controls"] == {"power_w": 60.0, "time_s": 300.0}
+    fixed = prescribe(block(), LESION, HIP, [setting], ACCESS, paths, "HFP", fixed=True)
+    assert fixed["warnings"] == []
