@@ -11,6 +11,7 @@ import numba
 import numpy as np
 from common import best_of, line
 
+from osteon.numerics.fields import placed
 from osteon.physics import bioheat_kernels as kernels
 
 H, START_TO_BOIL, WIDTH, SLOPE, CEILING = 1e-3, 53.0, 10.0, 0.002, 63.0
@@ -27,7 +28,10 @@ class Problem:
         self.q, self.latent, self.e = draw(0, 1e5), draw(150, 400), draw(0, 40)
         self.strides, self.box = np.array([n, n * n]), np.array([0, n, 0, n, 0, n])
         slabs = -(-n // kernels.SLAB)
-        self.faces, self.sums = np.empty((4 * slabs, n * n), np.float32), np.zeros((2 * slabs + 1, 2))
+        self.faces = placed(np.zeros((4 * slabs, n * n), np.float32), 6).reshape(4 * slabs, -1)
+        self.sums = np.zeros((2 * slabs + 1, 2))
+        fields = (self.e, self.k, self.ic, self.w, self.q, self.latent)
+        self.e, self.k, self.ic, self.w, self.q, self.latent = (placed(a, i).reshape(n, n, n) for i, a in enumerate(fields))
         self.edges = np.ones(6, np.float32)
         self.scalars = np.array([START_TO_BOIL, WIDTH, SLOPE, CEILING, self.dt, self.dt / H**2, 0], np.float32)
 
@@ -103,7 +107,7 @@ def main(sizes: list[int]) -> None:
         for threads in sorted({1, numba.config.NUMBA_NUM_THREADS}):
             numba.set_num_threads(threads)
             for name, kernel, start, right, traffic in cases:
-                once, e = start.copy(), start.copy()
+                once, e = placed(start, 0).reshape(n, n, n), placed(start, 0).reshape(n, n, n)
                 kernel(once)
                 line(name, size, best_of(lambda kernel=kernel, e=e: kernel(e)) * per, traffic, error(once, start, right))
         numba.set_num_threads(1)

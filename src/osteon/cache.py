@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import date
 from enum import Enum
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -37,6 +38,17 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+@cache
+def code_digest() -> str:
+    """Return the sha256 of osteon's own code and data: a result is kept only for the very program that computed it."""
+    sha = hashlib.sha256()
+    root = Path(__file__).parent
+    for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".yaml")):
+        sha.update(str(path.relative_to(root)).encode())
+        sha.update(path.read_bytes())
+    return sha.hexdigest()
+
+
 def key(stage: str, inputs: Any, *digests: str) -> str:
     """Return the key of a result.
 
@@ -51,7 +63,7 @@ def key(stage: str, inputs: Any, *digests: str) -> str:
     """
     arrays: list[np.ndarray[Any, Any]] = []
     tree = encode(inputs, arrays)
-    sha = hashlib.sha256(canonical_json([stage, NUMBERS_VERSION, tree, list(digests)]).encode())
+    sha = hashlib.sha256(canonical_json([stage, NUMBERS_VERSION, code_digest(), tree, list(digests)]).encode())
     for array in arrays:
         sha.update(repr((array.dtype.str, array.shape)).encode())
         sha.update(np.ascontiguousarray(array).tobytes())
@@ -257,7 +269,7 @@ def check_writable(folder: Path) -> None:
     Parameters
     ----------
     folder : Path
-        Made where needed.
+        Where it is not there yet, the nearest folder above it is tried; nothing stays behind.
 
     Raises
     ------
@@ -265,9 +277,8 @@ def check_writable(folder: Path) -> None:
         If it is a file, or nothing can be written there.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        sweep(folder)
-        with _temporary(folder / "probe") as (file, name):
+        there = next((f for f in (folder, *folder.parents) if f.exists()), Path())
+        with _temporary(there / "probe") as (file, name):
             file.write(b"osteon")
             file.flush()
             name.unlink()

@@ -54,20 +54,11 @@ def _facts() -> Table:
 
 
 def _limits() -> Table:
-    entries = _yaml("osteon.tissue", "tolerance.yaml")
-    listed = entries.values() if isinstance(entries, dict) else entries
     rows: list[tuple[object, ...]] = [
-        (
-            e.get("id", ""),
-            e.get("applies_to", ""),
-            e.get("quantity", ""),
-            e.get("warn", ""),
-            e.get("limit", ""),
-            e.get("unit", ""),
-        )
-        for e in listed
+        (name, e["applies_to"], e["quantity"], e["warn"], e["limit"], e["unit"])
+        for name, e in _yaml("osteon.tissue", "tolerance.yaml").items()
     ]
-    return ("limit", "applies to", "quantity", "warn", "limit", "unit"), rows
+    return ("id", "applies to", "quantity", "warn", "limit", "unit"), rows
 
 
 def _papers() -> Table:

@@ -7,7 +7,7 @@ import pytest
 
 from osteon.assessment.assess import assess
 from osteon.case.model import Case, Lesion, Study
-from osteon.facts import Known, NotApplicable, Unknown
+from osteon.facts import Interval, Known, NotApplicable, Unknown
 from osteon.io import images, labels
 from osteon.space.anatomy import structure
 from osteon.space.volume import Volume
@@ -55,7 +55,10 @@ def test_real_pelvis_right_ilium_waits_for_the_sciatic_nerve_and_nothing_else(ri
     unknown = [r.text for r in right_ilium.required if not r.known]
     assert unknown == ["cannot tell: outline the right sciatic nerve"]
     assert right_ilium.facts["distance_nerve_mm"].state == Unknown("cannot tell: outline the right sciatic nerve")
-    assert right_ilium.facts["distance_critical_mm"].state == Unknown("cannot tell: outline the right sciatic nerve")
+    critical = right_ilium.facts["distance_critical_mm"].state  # the joint, derived where the labels touch, is nearer than 10 mm
+    assert isinstance(critical, Interval)
+    assert critical.low == 0.0
+    assert critical.high < 10.0
     assert right_ilium.anatomy.log[-1] == "SYNTHETIC ball"
 
 

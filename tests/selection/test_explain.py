@@ -39,7 +39,7 @@ def test_an_exclusion_is_told_first_with_the_figure_the_reason_and_the_key():
 def test_what_is_missing_is_told_as_what_to_do():
     found = lines(distance_critical_mm=Unknown("cannot tell: outline the right sciatic nerve"), inr=None)
     assert any("outline the right sciatic nerve" in line for line in found)
-    assert found[-1] == "To decide: INR and distance critical."
+    assert found[-1] == "To decide: INR and distance to the nearest critical structure."
 
 
 def test_a_disagreement_of_sources_is_told_with_its_number():
@@ -55,7 +55,7 @@ def test_a_rule_that_does_not_bear_on_the_case_is_left_out():
     [
         ("pain_vas", Known(7), "pain VAS 7"),
         ("platelets_e9_l", Known(214.0), "platelets 214 ×10⁹/l"),
-        ("distance_nerve_mm", Known(6.25), "distance nerve 6.25 mm"),
+        ("distance_nerve_mm", Known(6.25), "distance to the nearest nerve 6.25 mm"),
         ("local_infection", Known(False), "local infection no"),
         ("lesion_type", OneOf(("lytic", "mixed")), "lesion type lytic or mixed"),
         ("side", OneOf(("left", "right"), conflict=True), "side left or right (the origins contradict each other)"),

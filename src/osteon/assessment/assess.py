@@ -100,13 +100,13 @@ def _assess(case: Case, lesion: Lesion, study: Study | None, whole: Anatomy) -> 
         return _from_chart(case, lesion, chart, whole)
     straight = _straight(study.volume)
     anatomy, bone, inferred = _with_lesion(case, lesion, whole, straight)
-    scene = Scene(anatomy, bone, "", study.modality)
+    scene = Scene(anatomy, bone, "", study.modality, contrast=_contrast(chart))
     region = region_of(bone, _said_region(lesion, chart)) or ""
     if not _said_region(lesion, chart):
         region = _zone(scene, region)
     located = side(scene)
     sides = [str(v) for v in possible(located.state) if v in ("left", "right")] or ["left", "right"]
-    if "midline" in possible(located.state):
+    if "midline" in possible(located.state) or bone is None or bone.side is None:  # heat in a midline bone reaches both sides
         sides = ["left", "right"]
     judged = required(anatomy, bone, region, sides, scene.gaps)
     scene = replace(scene, region=region, required=judged)
@@ -214,6 +214,12 @@ def _from_chart(case: Case, lesion: Lesion, chart: dict[str, Fact], whole: Anato
     )
 
 
+def _contrast(chart: dict[str, Fact]) -> bool | None:
+    """Tell whether the CT has contrast agent; where origins contradict each other, it counts as having it."""
+    values = possible(chart["contrast_enhanced"].state) if "contrast_enhanced" in chart else ()
+    return None if not values else any(bool(v) for v in values)
+
+
 def _ids(bone: Structure | None, region: str) -> list[str]:
     from osteon.assessment.required import demands
 
@@ -238,6 +244,10 @@ def _warnings(scene: Scene, facts: dict[str, Fact]) -> tuple[str, ...]:
         said.append(f"cut by the edge of the image: {names}; volume, symmetry and load cases of a cut bone do not hold")
     if scene.modality == "CT" and len(metal(scene)):
         said.append("metal near the lesion: HU are falsified by streaks, and so is all that is read from them")
+    if scene.modality == "CT" and scene.contrast:
+        said.append(
+            "CT with contrast agent: density and type of the lesion are not read from HU; cortex near vessels is uncertain"
+        )
     if anatomy.approximate:
         said.append("outlined approximately: " + ", ".join(s.name for s in sorted(anatomy.approximate)))
     said += [f"chart and image contradict each other: {f.name}" for f in facts.values() if getattr(f.state, "conflict", False)]

@@ -80,6 +80,8 @@ class Scene:
         What must be judged here.
     gaps : dict of Structure to (mm, place in the lesion, place in the structure)
         Distances from the lesion, filled as they are asked for.
+    contrast : bool or None
+        Whether the CT has contrast agent; None: not stated.
     """
 
     anatomy: Anatomy
@@ -88,6 +90,7 @@ class Scene:
     modality: str
     required: tuple[RequiredStructure, ...] = ()
     gaps: dict[Structure, Gap | None] = field(default_factory=dict)
+    contrast: bool | None = None
 
     @property
     def grid(self) -> Grid:

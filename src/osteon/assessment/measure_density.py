@@ -11,9 +11,15 @@ from osteon.facts import Fact, Interval, Known, OneOf, State, Unknown
 from osteon.space.paths import distance_to
 from osteon.space.volume import Array
 
+CONTRAST = (
+    "cannot tell: the CT has contrast agent, which adds HU that are no bone; needs a CT without, or the radiologist's reading"
+)
+
 
 def mean_hu(scene: Scene) -> Fact:
     """Measure the mean HU as an interval: from the whole outline to its core (one voxel eroded), widened by noise."""
+    if scene.contrast:
+        return scene.fact("mean_hu", Unknown(CONTRAST))
     whole, core = scene.hu, _core(scene)
     if whole is None or core is None:
         return scene.fact("mean_hu", Unknown(NO_CT))
@@ -38,6 +44,8 @@ def lesion_type(scene: Scene) -> Fact:
     core = _core(scene)
     if core is None:
         return scene.fact("lesion_type", Unknown(NO_CT))
+    if scene.contrast:
+        return scene.fact("lesion_type", Unknown(CONTRAST))
     lytic = float((core < threshold("lytic_below_hu")).mean())
     blastic = float((core > threshold("blastic_above_hu")).mean())
     clear, trace = threshold("clear_fraction"), threshold("trace_fraction")
@@ -101,6 +109,8 @@ def _fraction(scene: Scene, name: str, limit: str, below: bool) -> Fact:
     core = _core(scene)
     if core is None:
         return scene.fact(name, Unknown(NO_CT))
+    if scene.contrast:
+        return scene.fact(name, Unknown(CONTRAST))
     spread = thresholds()[limit].spread
     ends = (getattr(spread, "low", threshold(limit)), getattr(spread, "high", threshold(limit)))
     parts = sorted(round(float((core < end if below else core > end).mean()), 3) for end in ends)

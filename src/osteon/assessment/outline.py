@@ -111,8 +111,8 @@ def joint_between(first: Volume, second: Volume) -> Volume | None:
     Returns
     -------
     Volume of bool or None
-        Voxels of neither bone within ``joint_within_mm`` (at least 1.5 voxels) of both; where the outlines touch, the voxels of
-        both on either side of the contact.
+        Voxels of neither bone within ``joint_within_mm`` (at least 1.5 voxels) of both, and, where the outlines touch, the voxels
+        of both on either side of the contact.
 
     Raises
     ------
@@ -128,9 +128,10 @@ def joint_between(first: Volume, second: Volume) -> Volume | None:
     if not (near[0].any() and near[1].any()):
         return None
     far = [distance_to(Volume(each, first.grid.of(each.shape, first.grid.matrix))).array for each in near]
-    both = (far[0] <= reach) & (far[1] <= reach)
-    gap = both & ~near[0] & ~near[1]
-    found = gap if gap.any() else both
+    step = 1.01 * max(first.spacing_mm)
+    gap = (far[0] <= reach) & (far[1] <= reach) & ~near[0] & ~near[1]
+    touching = (near[0] & (far[1] <= step)) | (near[1] & (far[0] <= step))  # model labels of a joint often leave no gap at all
+    found = gap | touching
     if not found.any():
         return None
     whole = np.zeros(first.grid.shape, bool)

@@ -8,7 +8,7 @@ on the number of threads.
 
 Three habits carry the speed: arrays are flat and rows are unsigned offsets (a slice costs a reference count, a signed offset a
 wrap test), division follows numpy (Python's test for zero stops vectorisation), literals are float32 (a bare ``2.0`` drags loops
-to float64).
+to float64). Fields should be ``numerics.fields.placed``.
 """
 
 import math
@@ -85,12 +85,12 @@ def _along(theta, o, k, p, n, low, high, flux):
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
-def _update(e, ic, w, q, o, n, theta, p, up, r, down, c, north, south, along, scalars):
+def _update(e, ic, w, q, o, n, theta, p, up, down, c, north, south, along, scalars):
     """Advance one row by the fluxes through its six faces; returns the heat taken by blood [W/m3, summed]."""
     dt, coef, arterial = scalars[DT], scalars[COEF], scalars[ARTERIAL]
     taken = ZERO
     for i in range(n):
-        total = up[r + i] - down[c + i] + north[i] - south[i] + along[i + I1] - along[i]
+        total = up[c + i] - down[c + i] + north[i] - south[i] + along[i + I1] - along[i]
         blood = w[o + i] * (theta[p + i] - arterial)
         taken += blood
         e[o + i] += ic[o + i] * (coef * total + dt * (q[o + i] - blood))
@@ -98,8 +98,8 @@ def _update(e, ic, w, q, o, n, theta, p, up, r, down, c, north, south, along, sc
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
-def _interior(e, k, ic, w, q, o, sy, sz, n, here, along, down, c, south, scalars):
-    """Fluxes through the upper z and y faces and the update in one pass: what most rows of constant tissue take."""
+def _interior(e, k, ic, w, q, o, sy, sz, n, here, up, down, c, north, south, along, scalars):
+    """Upper fluxes and update of one row in one pass: what most rows of constant tissue take."""
     dt, coef, arterial = scalars[DT], scalars[COEF], scalars[ARTERIAL]
     taken = ZERO
     for i in range(n):
@@ -107,8 +107,8 @@ def _interior(e, k, ic, w, q, o, sy, sz, n, here, along, down, c, south, scalars
         f = TWO * a * b / (a + b) * (e[o + sz + i] - t)
         g = TWO * a * d / (a + d) * (e[o + sy + i] - t)
         total = f - down[c + i] + g - south[i] + along[i + I1] - along[i]
-        down[c + i] = f
-        south[i] = g
+        up[c + i] = f
+        north[i] = g
         blood = w[o + i] * (t - arterial)
         taken += blood
         e[o + i] = t + ic[o + i] * (coef * total + dt * (q[o + i] - blood))
@@ -116,11 +116,10 @@ def _interior(e, k, ic, w, q, o, sy, sz, n, here, along, down, c, south, scalars
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
-def _pennes_slab(e, k, ic, w, q, sy, sz, box, z0, z1, edges, scalars, down, top, sums):
+def _pennes_slab(e, k, ic, w, q, sy, sz, box, z0, z1, edges, scalars, down, up, top, sums):
     y0, y1, x0, n = box[2], box[3], uint64(box[4]), uint64(box[5] - box[4])
     here, along = np.empty(n, np.float32), np.empty(n + I1, np.float32)
     south, north = np.empty(n, np.float32), np.empty(n, np.float32)
-    up = np.empty(n, np.float32)
     for z in range(z0, z1):
         for y in range(y0, y1):
             c = uint64(y) * sy + x0
@@ -130,19 +129,19 @@ def _pennes_slab(e, k, ic, w, q, sy, sz, box, z0, z1, edges, scalars, down, top,
                 sums[1] += _edge(here, I0, k, o, n, edges[2], south)
             sums[1] += _along(here, I0, k, o, n, edges[4], edges[5], along)
             if z + 1 < z1 and y + 1 < y1:
-                sums[0] += _interior(e, k, ic, w, q, o, sy, sz, n, here, along, down, c, south, scalars)
-                continue
-            if z + 1 < z1:
-                _faces(here, I0, k, o, e, o + sz, k, o + sz, n, up, I0)
+                sums[0] += _interior(e, k, ic, w, q, o, sy, sz, n, here, up, down, c, north, south, along, scalars)
             else:
-                _copy(top, c, up, I0, n)
-            if y + 1 < y1:
-                _faces(here, I0, k, o, e, o + sy, k, o + sy, n, north, I0)
-            else:
-                sums[1] -= _edge(here, I0, k, o, n, -edges[3], north)
-            sums[0] += _update(e, ic, w, q, o, n, here, I0, up, I0, down, c, north, south, along, scalars)
-            _copy(up, I0, down, c, n)
-            _copy(north, I0, south, I0, n)
+                if z + 1 < z1:
+                    _faces(here, I0, k, o, e, o + sz, k, o + sz, n, up, c)
+                else:
+                    up = top
+                if y + 1 < y1:
+                    _faces(here, I0, k, o, e, o + sy, k, o + sy, n, north, I0)
+                else:
+                    sums[1] -= _edge(here, I0, k, o, n, -edges[3], north)
+                sums[0] += _update(e, ic, w, q, o, n, here, I0, up, down, c, north, south, along, scalars)
+            north, south = south, north
+        up, down = down, up
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
@@ -174,7 +173,7 @@ def _enthalpy_slab(e, k, ic, w, q, latent, sy, sz, box, z0, z1, edges, scalars, 
             else:
                 sums[1] -= _edge(plane, c, k_here, I0, n, -edges[3], north)
             sums[1] += _along(plane, c, k_here, I0, n, edges[4], edges[5], along)
-            sums[0] += _update(e, ic, w, q, o, n, plane, c, up, c, down, c, north, south, along, scalars)
+            sums[0] += _update(e, ic, w, q, o, n, plane, c, up, down, c, north, south, along, scalars)
             _copy(above, I0, plane, c, n)
             north, south = south, north
             k_here, k_north = k_north, k_here
@@ -227,7 +226,9 @@ def pennes_step(e, k, ic, w, q, strides, box, edges, scalars, faces, sums):
     for s in prange(slabs):
         z0 = box[0] + s * SLAB
         z1 = min(z0 + SLAB, box[1])
-        _pennes_slab(e, k, ic, w, q, sy, sz, box, z0, z1, edges, scalars, faces[4 * s], faces[4 * s + 2], sums[s])
+        _pennes_slab(
+            e, k, ic, w, q, sy, sz, box, z0, z1, edges, scalars, faces[4 * s], faces[4 * s + 1], faces[4 * s + 2], sums[s]
+        )
 
 
 @njit(cache=True, fastmath=True, error_model="numpy", parallel=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from osteon.numerics.fields import placed
 from osteon.physics import bioheat_kernels as kernels
 from osteon.physics.damage import Arrhenius
 
@@ -68,20 +69,20 @@ class March:
         self.h, self.start, self.arterial = spacing_m, start_c, arterial_c
         self.strides = np.array([self.shape[2], self.shape[1] * self.shape[2]], np.int64)
         self.edges = np.full(6, 1.0 if fixed else 0.0, np.float32)
-        self.k = np.ascontiguousarray(conductivity, np.float32).ravel()
-        self.ic = (1.0 / heat_capacity).astype(np.float32).ravel()
-        self.w = np.array(perfusion, np.float32).ravel()  # a copy: coagulation stops it
-        self.latent = (vaporisation_heat / heat_capacity).astype(np.float32).ravel()
+        self.k = placed(conductivity, 1)
+        self.ic = placed(1.0 / heat_capacity, 2)
+        self.w = placed(perfusion, 3)  # a copy: coagulation stops it
+        self.latent = placed(vaporisation_heat / heat_capacity, 5)
         self.plain = slope == 0.0 and not self.latent.any()
         knee, width = boiling_c[0] - start_c, boiling_c[1] - boiling_c[0]
         self.scalars = np.array([knee, width, slope, boiling_c[1] - start_c, 0.0, 0.0, arterial_c - start_c], np.float32)
-        self.e = np.zeros(self.k.size, np.float32)
-        self.before = np.zeros_like(self.e)
+        self.e = placed(np.zeros(self.k.size, np.float32), 0)
+        self.before = np.zeros(self.k.size, np.float32)
         if initial_c is not None:
             self.before[:] = (initial_c.astype(np.float64) - start_c).ravel()
             self.e[:] = _enthalpy(self.before, self.latent, knee, width)
         self.peak = self.before + np.float32(start_c)
-        self.cem, self.omega = np.zeros_like(self.e), np.zeros((len(pairs), self.e.size), np.float32)
+        self.cem, self.omega = np.zeros(self.k.size, np.float32), np.zeros((len(pairs), self.e.size), np.float32)
         self.coagulated = np.zeros(self.e.size, bool)
         self.pairs = np.array([(p.log_a, p.e_over_r) for p in pairs], float).reshape(-1, 2)
         self.law = np.array([law[0], law[1], caps["cem43_min"], caps["omega"]], float)
@@ -91,7 +92,7 @@ class March:
         self.steps, self.unsampled_s = 0, 0.0
         self.energy = {"in": 0.0, "out": 0.0, "perfusion": 0.0}
         self.energy_start = 0.0
-        self.q = np.zeros(0, np.float32)
+        self.q = placed(np.zeros(self.k.size, np.float32), 4)
         self._set_box(self._first_box())
         self.energy_start = self.energy_stored()
         self.set_source(None, math.inf)
@@ -120,13 +121,12 @@ class March:
     def _set_box(self, box: Array) -> None:
         self.box = box
         slabs = -(-int(box[1] - box[0]) // kernels.SLAB)
-        self.faces = np.empty((4 * slabs, int(self.strides[1])), np.float32)
+        self.faces = placed(np.zeros((4 * slabs, int(self.strides[1])), np.float32), 6).reshape(4 * slabs, -1)
         self.sums = np.zeros((2 * slabs + 1, 2))
         at_edge = np.array([box[0] == 0, box[1] == self.shape[0], box[2] == 0, box[3] == self.shape[1], box[4] == 0,
                             box[5] == self.shape[2]])  # fmt: skip
         self.box_edges = np.where(at_edge, self.edges, np.float32(0)).astype(np.float32)
-        if self.q.size:
-            self.source_w = self._source_sum()
+        self.source_w = self._source_sum()
 
     def _view(self, field: Array) -> Array:
         b = self.box
@@ -138,9 +138,9 @@ class March:
     def set_source(self, density: Array | None, remaining_s: float) -> None:
         """Take a source [W/m³] for at most ``remaining_s``; the box grows to hold it."""
         if density is None:
-            self.q = np.zeros_like(self.e)
+            self.q[:] = 0.0
         else:
-            self.q = np.ascontiguousarray(density, np.float32).ravel()
+            self.q[:] = density.reshape(-1)
             self._set_box(self._around(np.abs(self.q) * self.ic * np.float32(remaining_s) > TAIL_K, self.box))
         self.source_w = self._source_sum()
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,49 +14,31 @@ from osteon.facts import Fact
 from osteon.jobs import Executor, Serial
 from osteon.planning.geometry import note, number, values
 from osteon.planning.limits import UNITS
-from osteon.planning.maps import PathMaps, build_maps
 from osteon.planning.measures import bands, measure, name_uncovered, zone_of
-from osteon.planning.plan import TARGET, UNCOVERED, Finding, PathSearch, Plan, PlanRequest, Step
+from osteon.planning.offer import Attempt, Offer, Site, Watcher, attempt, why_none
+from osteon.planning.overlap import Applied, simulate_overlap
+from osteon.planning.plan import TARGET, UNCOVERED, Finding, Plan, PlanRequest
 from osteon.planning.prescription import prescribe
 from osteon.planning.robust import ensemble, with_bands
-from osteon.planning.search import Choice, Scene, different, in_words, search_settings, simulate_best
+from osteon.planning.search import Scene, in_words, simulate_best
+from osteon.planning.session import (
+    after_all,
+    positions_assumed,
+    positions_in_words,
+    session_figures,
+    steps_of,
+    with_sessions,
+    worst_end,
+)
 from osteon.planning.target import Target, boxed, define_target, planning_box
-from osteon.planning.trajectory import aim_points, drillable, positions_from, refusal, search_paths
+from osteon.planning.trajectory import positions_from
 from osteon.selection.verdicts import Verdict, Verdicts
-from osteon.space.anatomy import Anatomy, Structure, structure
-from osteon.treatments.base import Ended, Goal, NeedleAccess, NeedlePose, Treatment
+from osteon.space.anatomy import Anatomy, structure
+from osteon.treatments.base import Ended, Goal, Treatment
 from osteon.treatments.catalog import entries
 from osteon.treatments.catalog import treatment as find
 
-SEARCH_MM = 2.0
 GOALS: tuple[Goal, ...] = ("cure", "palliation", "interface_palliation")
-Watcher = Callable[[str, float], None]
-
-
-@dataclass(frozen=True, eq=False)
-class _Site:
-    """One lesion as planning needs it."""
-
-    assessed: LesionAssessment
-    lesion: Structure
-    bone: Structure | None
-    positions: tuple[str, ...]
-    fixed: bool
-    scanned: str
-
-
-@dataclass(frozen=True, eq=False)
-class _Offer:
-    """What one device could do: way in, and the settings ranked."""
-
-    device: str
-    access: NeedleAccess | None
-    paths: PathSearch | None
-    choices: tuple[Choice, ...]
-
-    @property
-    def good(self) -> bool:
-        return bool(self.choices) and self.choices[0].breaches == 0 and self.choices[0].coverage > 0.0
 
 
 def plan(
@@ -114,7 +95,7 @@ def plan(
         plans.append(_plan_one(assessment, site, treatment, condition, request, executor or Serial(), step))
     if observe is not None:
         observe("plans done", 1.0)
-    return plans
+    return with_sessions(plans)
 
 
 def condition_of(verdicts: Verdicts, lesion_id: str, treatment: str, request: PlanRequest) -> str | None:
@@ -161,7 +142,7 @@ def _fact_in_words(name: str) -> str:
     return {"inr": "INR", "ecog": "ECOG", "pain_vas": "pain (VAS)"}.get(short, short.replace("_", " "))
 
 
-def _site(assessment: Assessment, lesion: LesionAssessment) -> _Site:
+def _site(assessment: Assessment, lesion: LesionAssessment) -> Site:
     held = next((x for x in assessment.case.lesions if x.id == lesion.lesion_id), None)
     facts: Mapping[str, Fact] = {**assessment.case.facts, **lesion.facts}
     told = facts["patient_position"].value if "patient_position" in facts else None
@@ -171,7 +152,7 @@ def _site(assessment: Assessment, lesion: LesionAssessment) -> _Site:
     assessed = lesion
     if not lesion.anatomy.has("lesion") and held is not None and held.mask is not None:
         assessed = replace(lesion, anatomy=lesion.anatomy.with_mask(structure("lesion"), held.mask))
-    return _Site(assessed, structure("lesion"), held.bone if held is not None else None, positions, fixed, scanned)
+    return Site(assessed, structure("lesion"), held.bone if held is not None else None, positions, fixed, scanned)
 
 
 def goal_of(assessment: Assessment, lesion: LesionAssessment, request: PlanRequest) -> tuple[Goal, str]:
@@ -187,7 +168,7 @@ def goal_of(assessment: Assessment, lesion: LesionAssessment, request: PlanReque
 
 def _plan_one(
     assessment: Assessment,
-    site: _Site,
+    site: Site,
     treatment: Treatment,
     condition: str,
     request: PlanRequest,
@@ -203,81 +184,58 @@ def _plan_one(
         return replace(base, ended=Ended("refused", "cannot tell: outline the lesion; there is nothing to aim at"))
     observe("preparing the box round the lesion", 0.01)
     box = boxed(full, planning_box(full, site.lesion, request.spacing_mm))
-    target = define_target(box, site.lesion, site.bone, goal, treatment)
-    required = site.assessed.required
-    fine = Scene.of(box, full, required, target.mask)
-    if request.spacing_mm < SEARCH_MM:
-        rough = boxed(full, planning_box(full, site.lesion, SEARCH_MM))
-        coarse = Scene.of(rough, full, required, target.mask)
-    else:
-        coarse = fine
-    offers = _offers(site, treatment, target, coarse, observe)
-    offer = min(offers, key=_offer_rank) if offers else None
+    found = _attempt(site, treatment, goal, box, request, observe)
+    fine, offer = found.fine, found.offer
     base = replace(
-        base, goal=target.goal, before=fine.box, uncovered=target.left_out, assumptions=_assumptions(site, target, assumed)
+        base,
+        goal=found.target.goal,
+        before=fine.box,
+        uncovered=found.target.left_out,
+        assumptions=_assumptions(site, found.target, assumed),
     )
+    findings, paths = tuple(_unjudged(fine)), offer.paths if offer is not None else None
     if offer is None or not offer.choices:
-        why = _why_none(treatment, offer)
-        findings = tuple(_unjudged(fine))
-        paths = offer.paths if offer is not None else None
-        return replace(base, ended=Ended("refused", why), paths=paths, findings=findings)
-    observe(f"simulating {in_words(offer.choices[0].setting)}", 0.4)
+        return replace(base, ended=Ended("refused", why_none(treatment, offer)), paths=paths, findings=findings)
     try:
-        best, tried = simulate_best(treatment, fine, offer.choices, lambda f: observe("simulating", 0.4 + 0.5 * f))
+        applied, tried = _simulate(treatment, found, offer, observe)
     except NumericalError as error:
-        return replace(base, ended=Ended("not_converged", error.what), paths=offer.paths, findings=tuple(_unjudged(fine)))
-    if best is None:
-        return replace(base, ended=Ended("refused", "; ".join(tried)), paths=offer.paths, findings=tuple(_unjudged(fine)))
+        return replace(base, ended=Ended("not_converged", error.what), paths=paths, findings=findings)
+    if applied is None:
+        return replace(base, ended=Ended("refused", "; ".join(tried)), paths=paths, findings=findings)
     observe("judging", 0.92)
-    return _finish(base, site, treatment, offer, best, tried, fine, coarse, request, executor)
+    return _finish(base, site, treatment, offer, applied, tried, found, request, executor)
 
 
-def _offers(site: _Site, treatment: Treatment, target: Target, coarse: Scene, observe: Watcher) -> list[_Offer]:
-    """Try the devices in their order until one heats the target without breaking a limit of heat."""
-    offers: list[_Offer] = []
-    full = site.assessed.anatomy
-    devices = [d for d, entry in treatment.devices.items() if not entry.get("validation_only")]
-    aims = aim_points(target.mask.grid, target.mask.array) if target.goal == "interface_palliation" else None
-    for device in devices:
-        access = treatment.needle(device)
-        paths: PathSearch | None = None
-        allowed: Callable[[NeedlePose], bool] | None = None
-        if access is not None:
-            observe(f"searching ways in for {device}", 0.05)
-            middle = aims[0] if aims is not None else aim_points(full.grid, full.mask(site.lesion).array)[0]
-            maps = build_maps(full, middle, access.max_depth_mm, drillable(full, access, site.bone), site.lesion)
-            paths = search_paths(full, site.lesion, access, site.bone, site.positions, aims, maps=maps)
-            if paths.recommended is None:
-                offers.append(_Offer(device, access, paths, ()))
-                continue
-            allowed = partial(_allowed, full, maps, access, site.positions)
-        poses = different(paths.pareto) if paths is not None else []
-        report = partial(_share, observe, f"searching settings of {device}")
-        choices = search_settings(treatment, device, target.goal, coarse, poses, allowed, report)
-        offers.append(_Offer(device, access, paths, tuple(choices)))
-        if offers[-1].good:
-            break
-    return offers
+def _attempt(site: Site, treatment: Treatment, goal: Goal, box: Anatomy, request: PlanRequest, observe: Watcher) -> Attempt:
+    """Try a mass larger than one zone as a whole, in several positions; its interface only where they do not cover it."""
+    target = define_target(box, site.lesion, site.bone, goal, treatment)
+    said = ""
+    if treatment.most_positions > 1 and target.goal != goal:
+        whole = define_target(box, site.lesion, site.bone, goal, treatment, whole=True)
+        if whole.goal == goal:
+            found = attempt(site, treatment, whole, box, request, observe)
+            if found.covers:
+                return found
+            said = "; several positions do not cover the whole mass within the limits"
+    return attempt(site, treatment, replace(target, text=target.text + said), box, request, observe)
 
 
-def _allowed(full: Anatomy, maps: PathMaps, access: NeedleAccess, positions: tuple[str, ...], pose: NeedlePose) -> bool:
-    return not refusal(full, maps, pose, access, positions)
+def _simulate(treatment: Treatment, found: Attempt, offer: Offer, observe: Watcher) -> tuple[Applied | None, tuple[str, ...]]:
+    """Simulate in full: the positions, else the best single one; None where none can be done, and what was tried."""
 
+    def report(fraction: float) -> None:
+        observe("simulating", 0.4 + 0.5 * fraction)
 
-def _share(observe: Watcher, text: str, fraction: float) -> None:
-    observe(text, 0.08 + 0.3 * fraction)
-
-
-def _offer_rank(offer: _Offer) -> tuple[float, ...]:
-    return (0.0, *offer.choices[0].rank) if offer.choices else (1.0,)
-
-
-def _why_none(treatment: Treatment, offer: _Offer | None) -> str:
-    if offer is None:
-        return f"{treatment.name} has no device"
-    if offer.paths is not None and offer.paths.recommended is None:
-        return offer.paths.why
-    return f"no setting of {offer.device} is possible here"
+    said: tuple[str, ...] = ()
+    if found.applied is not None:
+        observe(f"simulating {len(found.applied.choices)} positions", 0.4)
+        applied = simulate_overlap(treatment, found.fine, found.applied, report)
+        if applied is not None:
+            return applied, applied.said
+        said = ("several positions: none is left that keeps the limits",)
+    observe(f"simulating {in_words(offer.choices[0].setting)}", 0.4)
+    best, tried = simulate_best(treatment, found.fine, offer.choices, report)
+    return (None if best is None else Applied((best,))), (*said, *tried)
 
 
 def _unjudged(scene: Scene) -> list[Finding]:
@@ -292,48 +250,48 @@ def _unjudged(scene: Scene) -> list[Finding]:
 
 def _finish(
     base: Plan,
-    site: _Site,
+    site: Site,
     treatment: Treatment,
-    offer: _Offer,
-    best: Choice,
+    offer: Offer,
+    applied: Applied,
     tried: Sequence[str],
-    fine: Scene,
-    coarse: Scene,
+    found: Attempt,
     request: PlanRequest,
     executor: Executor,
 ) -> Plan:
-    effects = [best.effect]
-    figures, margin = measure(effects, fine.box, site.lesion, fine.target, [best.setting])
+    fine, coarse = found.fine, found.coarse
+    steps = steps_of(treatment, applied)
+    effects, settings = [s.effect for s in steps], [s.setting for s in steps]
+    figures, margin = measure(effects, fine.box, site.lesion, fine.target, settings)
     zone = zone_of(effects, fine.box.grid)
-    findings = list(best.findings)
+    findings = list(applied.last.findings)
     runs: list[tuple[dict[str, float], dict[tuple[str, str], float]]] = []
     if request.samples > 0:
-        runs = ensemble(treatment.name, [best.setting], coarse, site.lesion, request.samples, request.seed, executor)
+        runs = ensemble(treatment.name, settings, coarse, site.lesion, request.samples, request.seed, executor)
         findings = with_bands(findings, [r[1] for r in runs])
     missed = fine.target.with_array(fine.target.array & ~zone.array)
-    after = fine.box.with_(best.effect).with_mask(UNCOVERED, missed)
     uncovered = (*base.uncovered, *name_uncovered(zone, fine.target, fine.box.mask(site.lesion), fine.box))
     prescription = prescribe(
-        site.assessed.anatomy, site.lesion, site.bone, [best.setting], offer.access, offer.paths, site.scanned, site.fixed
+        site.assessed.anatomy, site.lesion, site.bone, settings, offer.access, offer.paths, site.scanned, site.fixed
     )
     extra = (f"bands from {request.samples} runs on a grid of {coarse.box.grid.spacing_mm[0]:g} mm",) if runs else ()
     return replace(
         base,
-        steps=(Step(treatment.name, best.setting, best.effect),),
+        steps=steps,
         findings=tuple(findings),
-        measures=bands(figures, [r[0] for r in runs]),
-        ended=best.effect.ended,
+        measures=bands(session_figures(figures, steps), [session_figures(r[0], steps) for r in runs]),
+        ended=worst_end(effects),
         paths=offer.paths,
-        after=after,
+        after=after_all(fine.box, effects).with_mask(UNCOVERED, missed),
         margin_mm=margin,
-        prescription=prescription,
+        prescription={**prescription, **positions_in_words(steps)},
         uncovered=uncovered,
-        assumptions=(*base.assumptions, *extra),
+        assumptions=(*base.assumptions, *extra, *positions_assumed(steps)),
         provenance=_provenance(fine, tried, offer),
     )
 
 
-def _assumptions(site: _Site, target: Target, assumed: str) -> tuple[str, ...]:
+def _assumptions(site: Site, target: Target, assumed: str) -> tuple[str, ...]:
     grown = sorted(s.name for s in site.assessed.anatomy.approximate)
     return tuple(
         text
@@ -349,7 +307,7 @@ def _assumptions(site: _Site, target: Target, assumed: str) -> tuple[str, ...]:
     )
 
 
-def _provenance(fine: Scene, tried: Sequence[str], offer: _Offer) -> dict[str, object]:
+def _provenance(fine: Scene, tried: Sequence[str], offer: Offer) -> dict[str, object]:
     ways = offer.paths.candidates if offer.paths is not None else 0
     return {
         "tried": list(tried),

@@ -15,7 +15,7 @@ from osteon.planning.geometry import number
 from osteon.planning.limits import UNITS, Watch, judge, total, watch
 from osteon.planning.plan import TARGET, Finding, Path
 from osteon.space.anatomy import Anatomy, Field
-from osteon.space.volume import Volume
+from osteon.space.volume import Array, Volume
 from osteon.treatments.base import Draw, Effect, Goal, NeedlePose, Setting, Treatment
 
 MOST_POSES = 2
@@ -86,15 +86,19 @@ class Choice:
         )  # fmt: skip
 
 
-def assess_effect(scene: Scene, setting: Setting, effect: Effect, order: int = 0) -> Choice:
-    """Judge one effect on the scene."""
-    fields = {name: total([effect], scene.box.grid, name) for name in (Field.TEMPERATURE_C, Field.CEM43_MIN)}
+def assess_effect(
+    scene: Scene, setting: Setting, effect: Effect, order: int = 0, former: Sequence[Effect] = (), part: Array | None = None
+) -> Choice:
+    """Judge one effect on the scene, together with those of ``former`` applications; ``part``: of the target to be covered."""
+    effects = [*former, effect]
+    fields = {name: total(effects, scene.box.grid, name) for name in (Field.TEMPERATURE_C, Field.CEM43_MIN)}
     zone = fields[Field.CEM43_MIN] >= number("lethal_cem43_min")
     target = scene.target.array
-    findings = tuple(judge([effect], scene.box, (), scene.target, watched=scene.watched, fields=fields))
+    wanted = target if part is None else part
+    findings = tuple(judge(effects, scene.box, (), scene.target, watched=scene.watched, fields=fields))
     heat = [f for f in findings if f.level == "breach" and f.value is not None and f.unit != UNITS["stand_off_mm"]]
     excess = max((np.log2(max(f.value.best, 1e-9) / f.limit) for f in heat if f.value is not None and f.limit > 0), default=0.0)
-    covered = float((zone & target).sum() / max(int(target.sum()), 1))
+    covered = float((zone & wanted).sum() / max(int(wanted.sum()), 1))
     beyond = float((zone & ~target).sum() * scene.box.grid.voxel_mm3 / 1000.0)
     return Choice(setting, effect, findings, covered, beyond, float(max(excess, 0.0)), order)
 
@@ -161,7 +165,7 @@ def search_settings(
         every = treatment.settings(coarse.box, TARGET, goal, device, group)
         offered = list(islice((s for s in every if admissible(s) and (g < len(poses) or len(s.poses) != 1)), MOST_SETTINGS))
         report = partial(_part, observe, g, len(groups))
-        choices.extend(_try_all(treatment, coarse, offered, len(choices), report))
+        choices.extend(_try_all(treatment, coarse, offered, choices, report))
         choices.sort(key=lambda c: c.rank)
         if choices and choices[0].breaches == 0 and choices[0].coverage >= ENOUGH:
             break
@@ -177,31 +181,64 @@ def _part(observe: Callable[[float], None] | None, done: int, of: int, fraction:
 
 
 def _try_all(
-    treatment: Treatment, scene: Scene, offered: Sequence[Setting], first: int, report: Callable[[float], None]
+    treatment: Treatment, scene: Scene, offered: Sequence[Setting], before: Sequence[Choice], report: Callable[[float], None]
 ) -> list[Choice]:
-    """Predict and judge settings; of those that differ only in time, none longer than one that burns or already covers all."""
+    """Predict and judge settings; of those that differ only in time, none longer than one that burns or already covers all.
+
+    More time covers more: where the longest breaks no limit and still covers less than what was found before, none shorter is
+    looked at.
+    """
+    families: dict[object, list[tuple[int, Setting]]] = {}
+    for i, setting in enumerate(offered, start=len(before)):
+        controls = tuple((k, v) for k, v in setting.controls if k != "time_s")
+        families.setdefault((setting.device, setting.poses, controls), []).append((i, setting))
     found: list[Choice] = []
-    enough: dict[object, float] = {}
-    for i, setting in enumerate(offered):
-        controls = dict(setting.controls)
-        time = controls.pop("time_s", 0.0)
-        alike = (setting.device, setting.poses, tuple(controls.items()))
-        if time > enough.get(alike, np.inf):
-            continue
-        effect = predict(treatment, scene, setting, simulate=len(found) < MOST_COARSE)
-        if effect is not None:
-            found.append(assess_effect(scene, setting, effect, first + i))
-            if time > 0 and (found[-1].breaches or found[-1].coverage >= 0.999):
-                enough[alike] = min(time, enough.get(alike, np.inf))
-        report((i + 1) / len(offered))
+    done = 0
+    for family in families.values():
+        good = [round(c.coverage, 2) for c in (*before, *found) if c.breaches == 0]
+        longest = _longest(treatment, scene, family) if good and len(family) > 1 else None
+        if longest is not None and longest.breaches == 0 and round(longest.coverage, 2) < max(good):
+            found.append(longest)
+        else:
+            found.extend(_try_times(treatment, scene, family, len(found)))
+        done += len(family)
+        report(done / len(offered))
     return found
 
 
-def predict(treatment: Treatment, scene: Scene, setting: Setting, simulate: bool = True) -> Effect | None:
-    """Return the quick prediction, else a coarse simulation where allowed; None where the device cannot do the setting."""
+def _longest(treatment: Treatment, scene: Scene, family: Sequence[tuple[int, Setting]]) -> Choice | None:
+    order, setting = max(family, key=lambda each: dict(each[1].controls).get("time_s", 0.0))
+    effect = predict(treatment, scene, setting, simulate=False)
+    return None if effect is None else assess_effect(scene, setting, effect, order)
+
+
+def _try_times(treatment: Treatment, scene: Scene, family: Sequence[tuple[int, Setting]], had: int) -> list[Choice]:
+    """Predict and judge settings that differ only in time, in the order offered; ``had``: number of predictions before."""
+    found: list[Choice] = []
+    enough = np.inf
+    for order, setting in family:
+        time = dict(setting.controls).get("time_s", 0.0)
+        if time > enough:
+            continue
+        effect = predict(treatment, scene, setting, simulate=had + len(found) < MOST_COARSE)
+        if effect is not None:
+            found.append(assess_effect(scene, setting, effect, order))
+            if time > 0 and (found[-1].breaches or found[-1].coverage >= 0.999):
+                enough = min(time, enough)
+    return found
+
+
+def predict(
+    treatment: Treatment, scene: Scene, setting: Setting, simulate: bool = True, box: Anatomy | None = None
+) -> Effect | None:
+    """Return the quick prediction, else a coarse simulation where allowed; None where the device cannot do the setting.
+
+    ``box``: the scene's anatomy as earlier applications left it.
+    """
+    start = scene.box if box is None else box
     try:
-        effect = treatment.quick(scene.box, setting)
-        return treatment.simulate(scene.box, setting, Draw.nominal()) if effect is None and simulate else effect
+        effect = treatment.quick(start, setting)
+        return treatment.simulate(start, setting, Draw.nominal()) if effect is None and simulate else effect
     except SettingError:
         return None
 
@@ -272,7 +309,7 @@ def simulate_best(
             continue
         if any(t.breaches == 0 for t in tried):  # it was made longer than it may be
             break
-        other = None if changed else _shorter(done)
+        other = None if changed else shorter(done)
         changed = other is not None
         if other is not None:
             queue.insert(0, other)
@@ -297,7 +334,7 @@ def _longer(done: Choice) -> Setting | None:
     return None if done.coverage >= ENOUGH else with_time(done.setting, 1.25)
 
 
-def _shorter(done: Choice) -> Setting | None:
+def shorter(done: Choice) -> Setting | None:
     """Return the setting with the time at which the first limit was reached, where the simulation tells it."""
     now = dict(done.setting.controls).get("time_s")
     moments = [f.time_s for f in done.findings if f.level == "breach" and f.time_s is not None and f.time_s > 0]

@@ -86,7 +86,9 @@ def boxed(anatomy: Anatomy, grid: Grid) -> Anatomy:
     return part.on(grid)
 
 
-def define_target(box: Anatomy, lesion: Structure, bone: Structure | None, goal: Goal, treatment: Treatment) -> Target:
+def define_target(
+    box: Anatomy, lesion: Structure, bone: Structure | None, goal: Goal, treatment: Treatment, whole: bool = False
+) -> Target:
     """Return what is to be treated: lesion + 10 mm to cure, + 2 mm to relieve, or the interface of mass and bone.
 
     Parameters
@@ -99,11 +101,13 @@ def define_target(box: Anatomy, lesion: Structure, bone: Structure | None, goal:
         Palliation of a mass larger than one zone, or abutting a nerve, becomes ``interface_palliation``.
     treatment : Treatment
         Its own ``target`` goes first.
+    whole : bool
+        Take a mass larger than one zone as a whole: several positions may cover it.
     """
     mass = box.mask(lesion)
     why = ""
     if goal == "palliation":
-        why = _too_much(box, mass)
+        why = _too_much(box, mass, whole)
         goal = "interface_palliation" if why else goal
     own = treatment.target(box, goal, lesion)
     if own is not None and own.array.any():
@@ -167,11 +171,11 @@ def _treatable(box: Anatomy, mask: Volume) -> Volume:
     return mask.with_array(mask.array & body & box.imaged.array)
 
 
-def _too_much(box: Anatomy, mass: Volume) -> str:
+def _too_much(box: Anatomy, mass: Volume, whole: bool) -> str:
     """Return why palliation goes for the interface only, or nothing."""
     places = mass.grid.to_mm(np.argwhere(mass.array))
     extent = float((places.max(0) - places.min(0)).max() + mass.grid.spacing_mm[0])
-    if extent > number("large_mass_mm"):
+    if extent > number("large_mass_mm") and not whole:
         return f", because the mass of {extent:.0f} mm is larger than one zone of {number('large_mass_mm'):.0f} mm"
     away = distance_mm(mass.array, mass.spacing_mm)
     for each in box.of_kind("nerve", "cord"):

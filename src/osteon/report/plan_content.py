@@ -126,7 +126,7 @@ def judged(findings: Sequence[Finding]) -> list[Judged]:
         others = "; ".join(_against(f) for f in listed if not any(f.unit in units for units in KINDS))
         temperature, dose, distance = cells
         level = min((f.level for f in listed), key=lambda x: LEVELS[x])
-        said = tuple(f for f in listed if f.level != "ok")
+        said = tuple({f.text: f for f in reversed(listed) if f.level != "ok"}.values())[::-1]  # one line per sentence
         sources = tuple(dict.fromkeys(f.source for f in listed if f.source))
         rows.append(Judged(name, level, (temperature, dose, f"{distance}; {others}" if others else distance), said, sources))
     order = {name: i for i, name in enumerate(_by_nearness(by_structure))}
@@ -209,7 +209,10 @@ def _one_after_other(traces: Sequence[Trace], plan: Plan) -> Trace:
     start, times = 0.0, []
     for trace, step in zip(traces, plan.steps, strict=False):
         times.append(np.asarray(trace.times_s, float) + start)
-        start = float(times[-1][-1]) + step.wait_s if len(times[-1]) else start
+        end = float(trace.times_s[-1]) if len(trace.times_s) else 0.0
+        powered = dict(step.setting.controls).get("time_s")
+        # the wait counts from power off, and the trace may already hold its cooling
+        start += end + step.wait_s if powered is None else max(end, powered + step.wait_s)
     return Trace(np.concatenate(times), np.concatenate([t.values for t in traces]), traces[0].unit)
 
 

@@ -7,41 +7,14 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
-from osteon.facts import Fact, Interval, Known, NotApplicable, OneOf, State, Unknown
+from osteon.facts import Fact, Unknown
 from osteon.pathway import Journey
 from osteon.planning.plan import Plan
+from osteon.report import words
+from osteon.selection.explain import label, status_words
 from osteon.selection.verdicts import Verdict
 
 RESEARCH = "Research use only, not a medical device."
-STATUS = {
-    "excluded": "excluded",
-    "not_indicated": "not indicated",
-    "needs": "needs more facts",
-    "candidate_unchecked": "candidate, cautions unchecked",
-    "candidate_with_cautions": "candidate with cautions",
-    "candidate": "candidate",
-    "outside_scope": "outside the scope of osteon",
-}
-
-
-def state_in_words(state: State, unit: str | None = None) -> str:
-    """Return a fact's state as a reader wants it: value and unit, a range, a choice, or why it is not known."""
-    tail = "" if unit in (None, "1", "") else f" {unit}"
-    match state:
-        case Known(bool() as yes):
-            return "yes" if yes else "no"
-        case Known(float() | int() as number):
-            return f"{number:.3g}{tail}" if abs(number) < 1000 else f"{number:.0f}{tail}"
-        case Known(text):
-            return str(text).replace("_", " ")
-        case Interval(low, high):
-            return f"{low:.3g} to {high:.3g}{tail}"
-        case OneOf(values, conflict):
-            return f"{'CONTRADICTION: ' if conflict else ''}{' or '.join(map(str, values))}{tail}"
-        case Unknown(why):
-            return why if why.startswith("cannot tell") else f"cannot tell: {why}"
-        case NotApplicable(why):
-            return f"not applicable: {why}"
 
 
 def _head(journey: Journey, console: Console) -> None:
@@ -52,21 +25,25 @@ def _head(journey: Journey, console: Console) -> None:
 
 def _facts(facts: Iterable[Fact]) -> Table:
     table = Table("fact", "value", "read from", box=None, pad_edge=False)
-    for fact in facts:
+    listed = list(facts)
+    for fact in (f for f in listed if not (isinstance(f.state, Unknown) and f.state.why == "not given")):
         origin = "; ".join(f"{o.kind}: {o.where}" for o in fact.origins) or "-"
-        table.add_row(fact.name, state_in_words(fact.state, fact.unit), origin)
+        table.add_row(label(fact.name), words.state(fact.state, fact.unit), origin)
+    missing = ", ".join(label(f.name) for f in listed if f.state == Unknown())
+    if missing:
+        table.add_row("not given", missing, "")
     return table
 
 
 def print_assessment(journey: Journey) -> None:
     """Print what was measured, scored and what must be judged, lesion by lesion."""
-    console = Console(markup=True)
+    console = Console()
     _head(journey, console)
     for lesion in journey.assessment.lesions:
         console.print(f"\n[bold]Lesion {lesion.lesion_id}[/] ({lesion.region})")
         console.print(_facts(lesion.facts.values()))
         for score in lesion.scores:
-            console.print(f"{score.name}: {state_in_words(score.state)}. {score.action}", markup=False)
+            console.print(f"{score.name}: {words.state(score.state)}. {score.action}", markup=False)
         for need in lesion.required:
             console.print(f"  must be judged: {need.structure}: {need.status}. {need.text}", markup=False)
         for warning in lesion.warnings:
@@ -74,7 +51,7 @@ def print_assessment(journey: Journey) -> None:
 
 
 def _verdict_lines(verdict: Verdict) -> Iterable[str]:
-    yield f"{verdict.treatment} ({verdict.policy} policy): {STATUS[verdict.status]}"
+    yield f"{verdict.treatment} ({verdict.policy} policy): {status_words(verdict.status)}"
     for reason in verdict.reasons:
         tells = reason.truth in ("true", "unknown") if reason.kind != "requirement" else reason.truth != "true"
         if tells and reason.kind != "support":
@@ -86,7 +63,7 @@ def _verdict_lines(verdict: Verdict) -> Iterable[str]:
 
 def print_verdicts(journey: Journey) -> None:
     """Print each treatment's status with its reasons, then the questions that matter most."""
-    console = Console(markup=True)
+    console = Console()
     _head(journey, console)
     for lesion in journey.assessment.lesions:
         console.print(f"\n[bold]Lesion {lesion.lesion_id}[/]")
@@ -106,9 +83,7 @@ def _plan_lines(plan: Plan) -> Iterable[str]:
     yield f"    ended: {plan.ended.how}. {plan.ended.why}"
     for name, band in plan.measures.items():
         yield f"    {name}: {band}"
-    for finding in plan.findings:
-        if finding.level != "ok":
-            yield f"    {finding.level}: {finding.text}"
+    yield from dict.fromkeys(f"    {f.level}: {f.text}" for f in plan.findings if f.level != "ok")
 
 
 def print_plans(journey: Journey) -> None:
@@ -128,11 +103,12 @@ def print_summary(journey: Journey) -> None:
     _head(journey, console)
     for verdict in journey.verdicts.verdicts:
         if verdict.policy == journey.verdicts.policy:
-            console.print(f"{verdict.lesion_id} {verdict.treatment}: {STATUS[verdict.status]}", markup=False, highlight=False)
+            console.print(
+                f"{verdict.lesion_id} {verdict.treatment}: {status_words(verdict.status)}", markup=False, highlight=False
+            )
     for each in journey.plans:
         coverage = each.measures.get("coverage")
         share = "" if coverage is None else f", {100 * coverage.best:.0f} % of the target covered"
         console.print(f"{each.lesion_id} {each.treatment} plan: {each.standing}{share}", markup=False, highlight=False)
-        for finding in each.findings:
-            if finding.level in ("breach", "unknown"):
-                console.print(f"    {finding.level}: {finding.text}", markup=False, highlight=False)
+        for line in dict.fromkeys(f"{f.level}: {f.text}" for f in each.findings if f.level in ("breach", "unknown")):
+            console.print(f"    {line}", markup=False, highlight=False)

@@ -39,8 +39,39 @@ def status_words(status: Status) -> str:
     return STATUS_WORDS[status]
 
 
+LABELS = {
+    "size_max_mm": "largest diameter",
+    "size_ap_mm": "size front to back",
+    "size_lr_mm": "size left to right",
+    "size_si_mm": "size head to foot",
+    "distance_nerve_mm": "distance to the nearest nerve",
+    "distance_cord_mm": "distance to the spinal cord or cauda",
+    "distance_vessel_mm": "distance to the nearest large vessel",
+    "distance_bowel_mm": "distance to the nearest bowel",
+    "distance_joint_mm": "distance to the nearest joint",
+    "distance_skin_mm": "distance to the skin",
+    "distance_critical_mm": "distance to the nearest critical structure",
+    "axial_cortical_mm": "axial cortical involvement",
+    "circumferential_cortical_fraction": "circumferential cortical involvement",
+    "cortical_thickness_fraction": "destroyed part of the cortical thickness",
+    "pain_refractory": "pain resists conventional treatment",
+    "pain_concordant": "lesion corresponds to the pain",
+    "pain_functional": "pain on loading",
+    "organ_failure_severe": "severe organ failure",
+    "bone_lesions_total": "bone lesions in total",
+    "percutaneous_path": "a safe percutaneous path",
+    "laterality_agrees": "chart, image and plan agree on the side",
+    "spinal": "lesion of the spine",
+    "implant_near": "metal implant near the lesion",
+    "posterior_wall_involved": "posterior wall involved",
+}
+"""Names of facts that their ids do not give well."""
+
+
 def label(fact: str) -> str:
-    """Return the name of a fact in words, without its unit: ``distance_nerve_mm`` gives "distance nerve"."""
+    """Return the name of a fact in words, without its unit: ``distance_nerve_mm`` gives "distance to the nearest nerve"."""
+    if fact in LABELS:
+        return LABELS[fact]
     kind = vocabulary().get(fact)
     bare = fact.removesuffix(SUFFIXES.get(kind.unit or "", "\0")) if kind else fact
     return " ".join(SAID.get(w, w) for w in bare.split("_")).strip()

@@ -216,7 +216,9 @@ class Treatment(ABC):
     """A treatment. Final classes only; found by name in ``treatments/catalog.py`` or the entry point ``osteon.treatments``.
 
     Subclasses set ``name``, ``family`` ("ablation", "mechanics", "radiation", "drugs", ...), ``title`` (as a clinician reads it),
-    ``rules`` (parsed rules.yaml: a list of dicts) and ``devices`` (parsed devices.yaml: id to dict).
+    ``rules`` (parsed rules.yaml: a list of dicts) and ``devices`` (parsed devices.yaml: id to dict). ``most_positions``: in how many
+    places one needle may be used one after the other in a session; ``can_pull_back``: whether it may be drawn back along its shaft
+    and used again. Such a treatment starts from the ``Anatomy.state`` that the last application left (dead tissue, temperature).
     """
 
     name: str
@@ -224,6 +226,8 @@ class Treatment(ABC):
     family: str
     rules: Sequence[Mapping[str, Any]]
     devices: Mapping[str, Mapping[str, Any]]
+    most_positions: int = 1
+    can_pull_back: bool = False
 
     def site_facts(self, anatomy: Anatomy, target: Structure) -> list[Fact]:
         """Return facts of feasibility at this site for ``select`` (path, window, corridor), within 5 s."""

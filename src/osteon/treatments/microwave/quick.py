@@ -38,6 +38,7 @@ class _Placed:
     source: Source
     watch: dict[str, Array]
     heating_per_watt: Array
+    start_c: Array | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,7 @@ class _Coarse:
     """An anatomy on coarse voxels: the whole of it, its tissue per frequency, and needles placed in it."""
 
     anatomy: Anatomy
-    tissue: dict[float, TissueMap]
+    tissue: dict[float, tuple[TissueMap, Array | None]]
     placed: OrderedDict[tuple[str, NeedlePose], _Placed]
 
 
@@ -103,11 +104,11 @@ def _coarse(anatomy: Anatomy) -> _Coarse:
     return found
 
 
-def _cropped(coarse: _Coarse, frequency_hz: float, centre_mm: Array) -> tuple[TissueMap, dict[str, Array]]:
-    """Return tissue and watched outlines in a box round the zone."""
+def _cropped(coarse: _Coarse, frequency_hz: float, centre_mm: Array) -> tuple[TissueMap, dict[str, Array], Array | None]:
+    """Return tissue and watched outlines in a box round the zone, and its temperature where it is not 37 °C."""
     if frequency_hz not in coarse.tissue:
-        coarse.tissue[frequency_hz] = properties_map(coarse.anatomy, frequency_hz)
-    whole, grid = coarse.tissue[frequency_hz], coarse.anatomy.grid
+        coarse.tissue[frequency_hz] = simulation.as_left(properties_map(coarse.anatomy, frequency_hz), coarse.anatomy)
+    (whole, start_c), grid = coarse.tissue[frequency_hz], coarse.anatomy.grid
     centre = np.rint(grid.to_index(centre_mm)).astype(int)
     half = round(HALF_BOX_MM / SPACING_MM)
     low = np.clip(centre - half, 0, np.array(grid.shape) - 2)
@@ -122,7 +123,8 @@ def _cropped(coarse: _Coarse, frequency_hz: float, centre_mm: Array) -> tuple[Ti
         clamped_voxels=whole.clamped_voxels, metal_voxels=whole.metal_voxels, not_imaged_voxels=whole.not_imaged_voxels, **fields,
     )  # fmt: skip
     watch = {name: np.ascontiguousarray(mask[box]) for name, mask in simulation.watched(coarse.anatomy).items()}
-    return tissue, {name: mask for name, mask in watch.items() if mask.any()}
+    start = None if start_c is None else np.ascontiguousarray(start_c[box])
+    return tissue, {name: mask for name, mask in watch.items() if mask.any()}, start
 
 
 @dataclass(eq=False)
@@ -131,10 +133,11 @@ class _Sampler:
 
     heating: Array
     source: Source
+    start_c: Array | None = None
 
     def __post_init__(self) -> None:
         self.last_s = 0.0
-        self.last = np.full(self.heating.shape, 37.0, np.float32)
+        self.last = np.full(self.heating.shape, 37.0, np.float32) if self.start_c is None else self.start_c
         self.times_s: list[float] = []
         self.temperature_c: list[Array] = []
         self.peak_c: list[Array] = []
@@ -170,9 +173,9 @@ def _place(treatment: Microwave, coarse: _Coarse, device_name: str, pose: Needle
         device = drawn(treatment.device(device_name), constants, device_name)
         back = treatment.needle(device_name).active_offset_mm
         centre = np.array(pose.tip_mm) - back * np.array(pose.direction)
-        tissue, watch = _cropped(coarse, float(device["frequency"]["value"]), centre)
+        tissue, watch, start_c = _cropped(coarse, float(device["frequency"]["value"]), centre)
         source = Source(tissue, device, pose, 1.0, constants)
-        coarse.placed[key] = _Placed(source, watch, source.heating(0.0))
+        coarse.placed[key] = _Placed(source, watch, source.heating(0.0), simulation.start_of(source, start_c))
         if len(coarse.placed) > KEPT:
             coarse.placed.popitem(last=False)
     return coarse.placed[key]
@@ -181,9 +184,9 @@ def _place(treatment: Microwave, coarse: _Coarse, device_name: str, pose: Needle
 def _run(treatment: Microwave, coarse: _Coarse, device_name: str, pose: NeedlePose, power: float) -> _Run:
     placed = _place(treatment, coarse, device_name, pose)
     source = placed.source.at_power(power)
-    sampler = _Sampler(placed.heating_per_watt * np.float32(power), source)
+    sampler = _Sampler(placed.heating_per_watt * np.float32(power), source, placed.start_c)
     longest = float(treatment.device(device_name)["time_s"]["high"])
-    result = _heat(source, bioheat.Stage(longest, sampler, refresh_s=SAMPLE_S), placed.watch)
+    result = _heat(source, bioheat.Stage(longest, sampler, refresh_s=SAMPLE_S), placed.watch, placed.start_c)
     sampler.note(longest, result.temperature_c)
     return _Run(source.tissue.grid, sampler, result, source, placed.watch, {})
 
@@ -230,6 +233,7 @@ def _read(run: _Run, power: float, at: int) -> Effect:
         title="",
         state={
             Field.TEMPERATURE_C: Volume(np.maximum(run.samples.peak_c[at], cooled.peak_c), run.grid),
+            Field.PRESENT_C: Volume(np.asarray(cooled.temperature_c, np.float32), run.grid),
             Field.CEM43_MIN: Volume(np.asarray(dose, np.float32), run.grid),
             Field.DEAD: Volume(dead, run.grid),
         },

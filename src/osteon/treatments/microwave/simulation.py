@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,10 +30,14 @@ CHANGE_THAT_MATTERS = 0.20  # of the permittivity, averaged over where the heat 
 PAIR = "liver"
 OTHER_PAIRS = ("bone_beside_cement",)
 ASSUMED = (
-    "Coagulated tissue (Arrhenius, liver constants) has no blood flow; everything starts at 37 °C.",
+    "Coagulated tissue (Arrhenius, liver constants) has no blood flow; what nothing treated before starts at 37 °C.",
     "Permittivity and conductivity follow liver's sigmoid with temperature, as a ratio and up to 100 °C, in every tissue.",
     "The field is computed for the tissue averaged around the needle and scaled by the local conductivity; the power is kept.",
     "A cooled shaft is held at 37 °C behind its wall from 2 mm behind the slot; its coolant takes what the line inside loses.",
+)
+AFTER_ANOTHER = (
+    "Begins with the temperature and without the blood flow that the application before it left; water that it boiled off counts as "
+    "there again."
 )
 
 
@@ -105,8 +109,27 @@ def watched(anatomy: Anatomy) -> dict[str, Array]:
     return {key.id: anatomy.masks[key].array for key in anatomy.of_kind(*CRITICAL)}
 
 
+def as_left(tissue: TissueMap, anatomy: Anatomy) -> tuple[TissueMap, Array | None]:
+    """Return the tissue as an earlier application left it: no blood flow where it is dead, and its temperature; None: 37 °C."""
+    dead, present = (anatomy.state.get(name) for name in (Field.DEAD, Field.PRESENT_C))
+    if dead is not None:
+        tissue = replace(tissue, perfusion=np.where(dead.array, np.float32(0.0), tissue.perfusion))
+    return tissue, None if present is None else np.asarray(present.array, np.float32)
+
+
+def start_of(source: Source, present_c: Array | None) -> Array | None:
+    """Return the temperature at power on; a cooled shaft, new in its place, has body temperature."""
+    if present_c is None or source.shaft is None:
+        return present_c
+    return np.where(source.shaft, np.float32(37.0), present_c)
+
+
 def heat_tissue(
-    source: Source, seconds: float, watch: Mapping[str, Array] | None = None, observe: Observe | None = None
+    source: Source,
+    seconds: float,
+    watch: Mapping[str, Array] | None = None,
+    observe: Observe | None = None,
+    start_c: Array | None = None,
 ) -> bioheat.HeatResult:
     """Return what a source does to its tissue: power on for ``seconds``, then the cooling.
 
@@ -120,6 +143,8 @@ def heat_tissue(
         Structures to follow.
     observe : callable, optional
         Called with the fraction done.
+    start_c : array, optional
+        Temperature that an earlier application left [°C].
     """
     stages = [
         bioheat.Stage(seconds, FollowingSource(source), refresh_s=SHORTEST_BETWEEN_SOLVES_S),
@@ -132,6 +157,7 @@ def heat_tissue(
         watch=watch,
         coagulation=bioheat.Coagulation("arrhenius", PAIR),
         pairs=OTHER_PAIRS,
+        initial_c=start_of(source, start_c),
         dose_every_s=DOSE_S,
         snapshot_every_s=SNAPSHOT_S,
         observe=observe,
@@ -149,10 +175,10 @@ def simulate(treatment: Microwave, anatomy: Anatomy, setting: Setting, draw: Dra
     power, seconds = treatment.check(setting)
     constants = Constants(draw)
     device = drawn(treatment.device(setting.device), constants, setting.device)
-    tissue = properties_map(anatomy, float(device["frequency"]["value"]), draw)
+    tissue, start_c = as_left(properties_map(anatomy, float(device["frequency"]["value"]), draw), anatomy)
     source = Source(tissue, device, setting.poses[0], power, constants)
     watch = watched(anatomy)
-    result = heat_tissue(source, seconds, watch, observe)
+    result = heat_tissue(source, seconds, watch, observe, start_c)
     return Effect(
         title=f"microwave {power:g} W, {seconds / 60:g} min",
         state=fields_of(result, tissue.grid),
@@ -164,7 +190,7 @@ def simulate(treatment: Microwave, anatomy: Anatomy, setting: Setting, draw: Dra
         used={**tissue.used, **constants.used, **damage_values()},
         ended=ended_of(result),
         measures=measures_of(source, result, seconds),
-        assumptions=(*ASSUMED, *tissue.assumptions),
+        assumptions=(*ASSUMED, *(() if start_c is None else (AFTER_ANOTHER,)), *tissue.assumptions),
         instruments=instruments_of(treatment, setting),
     )
 
@@ -175,11 +201,22 @@ def instruments_of(treatment: Microwave, setting: Setting) -> tuple[tuple[Needle
     return tuple((pose, radius) for pose in setting.poses)
 
 
+def beyond_use(treatment: Microwave, setting: Setting) -> tuple[str, ...]:
+    """Say where a setting leaves what was published of its device."""
+    use = treatment.device(setting.device)["time_s"]
+    seconds = setting.control("time_s")
+    if use["low"] <= seconds <= use["high"]:
+        return ()
+    shortest, longest = use["low"] / 60, use["high"] / 60
+    return (f"{seconds / 60:.2g} min is outside the {shortest:g} to {longest:g} min published for this device.",)
+
+
 def fields_of(result: bioheat.HeatResult, grid: Grid) -> dict[Field, Volume]:
-    """Return the state that a run leaves: highest temperature, dose, and dead where CEM43 reached necrosis."""
+    """Return the state that a run leaves: highest and last temperature, dose, and dead where CEM43 reached necrosis."""
     necrosis = damage.constants("cem43")["necrosis"].number
     return {
         Field.TEMPERATURE_C: Volume(np.asarray(result.peak_c, np.float32), grid),
+        Field.PRESENT_C: Volume(np.asarray(result.temperature_c, np.float32), grid),
         Field.CEM43_MIN: Volume(np.asarray(result.cem43_min, np.float32), grid),
         Field.DEAD: Volume(result.cem43_min >= necrosis, grid),
     }
@@ -238,6 +275,7 @@ def measures_of(source: Source, result: bioheat.HeatResult, seconds: float) -> d
     shares = {name: source.mean(name, seconds) for name in ("reflected", "absorbed", "radiated", "placed")}
     return {
         "generator_w": source.generator_w,
+        "cooling_s": COOLING_S,
         "incident_w": incident,
         "cable_loss_fraction": 1.0 - incident / source.generator_w,
         "reflected_fraction": shares["reflected"],

@@ -29,6 +29,8 @@ class Microwave(Treatment):
     name = "microwave"
     title = "Microwave ablation"
     family = "ablation"
+    most_positions = 4
+    can_pull_back = True
 
     @cached_property
     def rules(self) -> Sequence[Mapping[str, Any]]:  # type: ignore[override]
