@@ -81,7 +81,7 @@ def _silent(stage: str, fraction: float) -> None:
 
 
 def journey(
-    folder: Path,
+    folder: Path | str,
     request: PlanRequest | None = None,
     *,
     cache: Cache | None = None,
@@ -93,7 +93,7 @@ def journey(
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or str
         Holds ``case.yaml``.
     request : PlanRequest, optional
         What to plan, under which policy, on which grid.
@@ -116,7 +116,7 @@ def journey(
     OsteonError
         If the case cannot be read or a stage ended badly.
     """
-    request = request or PlanRequest()
+    folder, request = Path(folder), request or PlanRequest()
     store = cache or Cache(folder / ".osteon" / "cache")
     clock = _Clock(observe)
     case = clock.time("case", lambda: load_case(folder))

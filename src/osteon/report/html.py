@@ -38,14 +38,14 @@ IDENTIFIER = re.compile(r"\b(?:" + "|".join(sorted((s for s in structures() if "
 RESEARCH = "Research use only, not a medical device"
 
 
-def write_report(journey: Journey, folder: Path) -> Path:
+def write_report(journey: Journey, folder: Path | str) -> Path:
     """Write ``report.html``, ``journey.json``, and per plan the needles (3D Slicer) and the fields (NIfTI).
 
     Parameters
     ----------
     journey : Journey
         What the path gave.
-    folder : Path
+    folder : Path or str
         Made where it is not there.
 
     Returns
@@ -58,7 +58,7 @@ def write_report(journey: Journey, folder: Path) -> Path:
     OsteonError
         If a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = Path(folder)
     write_json(journey, folder / "journey.json")
     files: list[str] = ["journey.json"]
     for plan, stem in zip(journey.plans, stems(journey.plans), strict=True):
