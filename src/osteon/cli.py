@@ -85,7 +85,10 @@ def main() -> None:
         sys.exit(leave.exit_code)
     except Exception as error:
         if type(error).__module__.startswith(("typer", "click")) and hasattr(error, "format_message"):
+            import shlex
+
             message = str(error.format_message()) or "No such command or option."
+            message += f" (given: osteon {shlex.join(sys.argv[1:])})"
             _say_error(message, "osteon does not guess what was meant.", "See `osteon --help`.", as_json)
             sys.exit(2)
         import traceback
@@ -174,6 +177,8 @@ def _travel(
         result = journey(folder, request, cache=store, executor=Local(), observe=observe, with_plans=with_plans)
     for name in store.damaged:
         print(f"osteon: a damaged cache entry was recomputed: {name}", file=sys.stderr)
+    if store.unkept:
+        print(f"osteon: goes on without keeping what it computes. {store.unkept[0]}", file=sys.stderr)
     return result
 
 
@@ -262,6 +267,8 @@ def _numbers(text: str) -> tuple[float, float, float]:
     parts = text.replace(" ", "").split(",")
     try:
         x, y, z = (float(p) for p in parts)
+        if not all(abs(v) < 1e5 for v in (x, y, z)):
+            raise ValueError(text)
     except ValueError:
         raise InputError(
             f"The point {text!r} is not x,y,z.",
@@ -269,6 +276,52 @@ def _numbers(text: str) -> tuple[float, float, float]:
             "Give it as --center=-60.5,12,-340 in LPS mm.",
         ) from None
     return x, y, z
+
+
+@app.command()
+def segment(
+    case: CaseFolder,
+    lesion: Annotated[str, typer.Option(help="Id of the lesion, for example L1.")] = "L1",
+    seed: Annotated[str | None, typer.Option(help="A point x,y,z inside the lytic part, LPS mm.")] = None,
+    nerve: Annotated[str | None, typer.Option(help="Structure to give as a line, for example sciatic_nerve_right.")] = None,
+    line: Annotated[str | None, typer.Option(help="Its points, or a file of them: x y z per line or after each ;")] = None,
+    radius: Annotated[float | None, typer.Option(min=0.5, max=20, help="Radius of the nerve [mm]; never guessed.")] = None,
+    coordinates: Annotated[str, typer.Option(help="LPS, or RAS as 3D Slicer shows.")] = "LPS",
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an outline that is there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Outline without another program: grow a lytic lesion from one point, or give a nerve as a line. Both are approximate."""
+    folder = _folder(case)
+    if (seed is None) == (nerve is None):
+        raise InputError(
+            "Neither or both of --seed and --nerve were given.",
+            "One call outlines one thing.",
+            "Give --seed X,Y,Z for a lesion, or --nerve NAME --line POINTS --radius MM.",
+        )
+    if nerve is not None:
+        from osteon.case.nerve_line import read_polyline, write_nerve
+
+        if line is None or radius is None:
+            raise InputError(
+                f"--nerve {nerve} needs --line and --radius.",
+                "A nerve without place or thickness cannot be judged.",
+                "Give both.",
+            )
+        write_nerve(folder, nerve, read_polyline(line), radius_mm=radius, coordinates=coordinates, replace=replace)
+        _print_json({"written": nerve}) if as_json else print(f"Wrote {nerve} into {folder / 'case.yaml'}, as approximate.")
+        return
+    from osteon.case.segment import segment as grow
+    from osteon.report.preview import write_preview
+
+    found = grow(folder, lesion, _numbers(str(seed)), coordinates=coordinates, replace=replace)
+    preview = folder / f"lesion_{lesion}_preview.svg"
+    write_preview(preview, found.image, found.mask, imaged=found.imaged, seed_mm=found.seed_mm, notes=found.notes)
+    if as_json:
+        _print_json({"volume_ml": found.volume_ml, "leak": found.leak, "notes": list(found.notes), "preview": str(preview)})
+        return
+    print(f"Grew {found.volume_ml:.3g} ml. Look at {preview} before you use it.")
+    for note in found.notes:
+        print(f"  {note}")
 
 
 @app.command()
@@ -349,8 +402,10 @@ def report(
 
 
 def _report(folder: Path, out: Path, request: PlanRequest, as_json: bool, quiet: bool, fresh: bool) -> None:
+    from osteon.cache import check_writable
     from osteon.report.html import write_report
 
+    check_writable(out)
     result = _travel(folder, request, quiet, fresh=fresh)
     page = write_report(result, out)
     if as_json:

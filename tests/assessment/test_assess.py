@@ -263,7 +263,7 @@ def test_without_an_outline_the_chart_alone_speaks():
     found = first(replace(case, lesions=(lesion,), studies=(), masks={}))
     assert found.facts["size_max_mm"].state == Known(30.0)
     assert found.facts["side"].state == Known("left")
-    assert found.facts["volume_ml"].state == Unknown("cannot tell: outline the lesion on the planning image")
+    assert found.facts["volume_ml"].state == Unknown("cannot tell: needs a CT of the region, with the lesion outlined on it")
     assert all(not r.known for r in found.required)
 
 

@@ -112,7 +112,12 @@ def write_raw(path: Path, array: np.ndarray, affine: np.ndarray, sform: int = 1,
         (np.zeros((3, 3, 3, 2), np.float32), np.eye(4), 1, "dimensions"),
         (np.zeros((3, 3, 3), np.float32), np.eye(4), 0, "neither sform nor qform"),
         (np.zeros((3, 3, 3), np.float32), np.diag([np.nan, 1, 1, 1]), 1, "not numbers"),
-        (np.zeros((3, 3, 3), np.float32), np.array([[1, 0, 0.3, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]), 1, "tilt"),
+        (
+            np.zeros((3, 3, 3), np.float32),
+            np.array([[1, 0.2, 0.3, 0], [0, 1, 0.2, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]),
+            1,
+            "askew|right angles",
+        ),
     ],
 )
 def test_nifti_that_has_no_place_is_refused(tmp_path: Path, array, affine, sform, word):
@@ -260,10 +265,16 @@ def test_dicom_missing_slice(tmp_path: Path):
         images.read(folder)
 
 
-def test_dicom_double_slice(tmp_path: Path):
+def test_dicom_double_slice_is_dropped_where_equal_and_refused_where_not(tmp_path: Path):
     folder = written(tmp_path)
     shutil.copy(sorted(folder.iterdir())[3], folder / "again.dcm")
-    with pytest.raises(ImageError, match="lie in the same place"):
+    found = images.read(folder)
+    np.testing.assert_array_equal(found.volume.array, sample().array)
+    assert any("1 slices are there twice with equal pixels" in note for note in found.notes)
+    data = pydicom.dcmread(folder / "again.dcm")
+    data.PixelData = bytes(len(data.PixelData))
+    data.save_as(folder / "again.dcm")
+    with pytest.raises(ImageError, match="lie in the same place and differ"):
         images.read(folder)
 
 
@@ -279,13 +290,13 @@ def test_dicom_two_series_are_listed_unless_one_is_asked_for(tmp_path: Path):
         images.read(folder, series="third")
 
 
-def test_dicom_gantry_tilt(tmp_path: Path):
-    def shear(index, data):
+def test_dicom_slices_off_the_line_are_refused(tmp_path: Path):
+    def jump(index, data):
         x, y, z = data.ImagePositionPatient
-        data.ImagePositionPatient = [x, y + index * 0.8, z]
+        data.ImagePositionPatient = [x, y + (3.0 if index > 2 else 0.0), z]
 
-    with pytest.raises(ImageError, match="tilted gantry"):
-        images.read(change(written(tmp_path), shear))
+    with pytest.raises(ImageError, match="do not lie along a line"):
+        images.read(change(written(tmp_path), jump))
 
 
 def test_dicom_one_slice_or_no_position(tmp_path: Path):

@@ -221,7 +221,7 @@ def test_energy_is_conserved(effect):
 
 def test_an_effect_answers_what_planning_asks(effect):
     grid = patient().grid
-    assert set(effect.state) == {Field.TEMPERATURE_C, Field.CEM43_MIN, Field.DEAD}
+    assert set(effect.state) == {Field.TEMPERATURE_C, Field.PRESENT_C, Field.CEM43_MIN, Field.DEAD}
     assert all(v.grid == grid for v in effect.state.values())
     assert effect.state[Field.DEAD].array.dtype == bool
     assert (effect.state[Field.DEAD].array == (effect.state[Field.CEM43_MIN].array >= 240)).all()

@@ -129,7 +129,8 @@ def _with_lesion(case: Case, lesion: Lesion, whole: Anatomy, straight: bool) -> 
     if bone is not None and bone in masks:
         masks[bone] = bone_before(masks[bone], mask)
     log = (*whole.log, *([lesion.synthetic] if lesion.synthetic else []))
-    return replace(whole, masks=masks, log=log), bone, lesion.bone is None and bone is not None
+    rough = whole.approximate | {LESION} if lesion.approximate else whole.approximate
+    return replace(whole, masks=masks, log=log, approximate=rough), bone, lesion.bone is None and bone is not None
 
 
 def _bone_of(anatomy: Anatomy, lesion: Volume) -> Structure | None:
@@ -191,14 +192,21 @@ def _named(lesion: Lesion, bone: Structure | None, region: str, facts: dict[str,
     return found
 
 
+def _charted(given: Fact | None, name: str, why: str) -> Fact:
+    """Return the chart's fact; where it says nothing and an image would tell, what has to be done for that."""
+    kind = vocabulary()[name]
+    if given is not None and given.state != Unknown():
+        return given
+    measured = kind.measured and name not in LEFT_TO_TREATMENTS
+    return Fact(name, Unknown(why) if measured else Unknown(), kind.unit)
+
+
 def _from_chart(case: Case, lesion: Lesion, chart: dict[str, Fact], whole: Anatomy) -> LesionAssessment:
     """Return what the chart alone tells: no outline, or no image to read."""
-    why = "cannot tell: outline the lesion on the planning image"
-    facts = {
-        name: chart.get(name)
-        or Fact(name, Unknown(why if kind.measured and name not in LEFT_TO_TREATMENTS else "not given"), kind.unit)
-        for name, kind in vocabulary().items()
-    }
+    has_ct = case.planning_image is not None
+    outline = "cannot tell: outline the lesion on the planning CT"
+    why = outline if has_ct else "cannot tell: needs a CT of the region, with the lesion outlined on it"
+    facts = {name: _charted(chart.get(name), name, why) for name in vocabulary()}
     region = region_of(lesion.bone, _said_region(lesion, chart))
     facts.update(_named(lesion, lesion.bone, region, facts, False))
     if lesion.bone is not None and lesion.bone.side and isinstance(facts["side"].state, Unknown):
@@ -209,9 +217,8 @@ def _from_chart(case: Case, lesion: Lesion, chart: dict[str, Fact], whole: Anato
     judged = tuple(RequiredStructure(d, "not_outlined", why) for d in _ids(lesion.bone, region))
     facts.update(_following(case, facts))
     scores = score_all(facts, lesion.bone, region)
-    return LesionAssessment(
-        lesion.id, region, whole, facts, scores, judged, ("the lesion is not outlined: nothing was measured",)
-    )
+    said = "the lesion is not outlined: nothing was measured" if has_ct else "there is no CT: nothing was measured"
+    return LesionAssessment(lesion.id, region, whole, facts, scores, judged, (said,))
 
 
 def _contrast(chart: dict[str, Fact]) -> bool | None:

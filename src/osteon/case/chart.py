@@ -12,6 +12,7 @@ from osteon.errors import CaseFileError
 from osteon.facts import Fact, FactType, Interval, Known, NotApplicable, OneOf, Origin, Scalar, State, Unknown, merge, vocabulary
 
 Place = tuple[str | int, ...]
+LONGEST_MM = 1000.0
 ALLOWED = {"value", "unit", "date", "source", "min", "max", "one_of", "not_applicable", "unknown"}
 
 
@@ -87,7 +88,7 @@ def _aged(kind: FactType, fact: Fact, today: date) -> Fact:
 def _single(kind: FactType, given: Any, today: date, lines: Lines, place: Place) -> Fact:
     where = lines.at(*place)
     entry: dict[str, Any] = given if isinstance(given, dict) else {"value": given}
-    extra = sorted(set(entry) - ALLOWED)
+    extra = sorted(str(k) for k in set(entry) - ALLOWED)
     if extra:
         raise CaseFileError(
             f"{where}: {kind.name} has the unknown key {extra[0]!r}.",
@@ -143,7 +144,8 @@ def _state(kind: FactType, entry: dict[str, Any], where: str) -> State:
     if "unknown" in entry:
         return Unknown(str(entry["unknown"]))
     if "one_of" in entry:
-        return _one_of(kind, [one(v) for v in entry["one_of"] or ()], where)
+        listed = entry["one_of"] if isinstance(entry["one_of"], list) else []
+        return _one_of(kind, [one(v) for v in listed], where)
     if shapes == ["min"]:
         return _interval(kind, entry, one, where)
     value = entry["value"]
@@ -155,7 +157,9 @@ def _state(kind: FactType, entry: dict[str, Any], where: str) -> State:
 def _one_of(kind: FactType, values: list[Scalar], where: str) -> State:
     if not values:
         raise CaseFileError(
-            f"{where}: {kind.name} is one of nothing.", "It can then have no value.", "List values, or write `unknown`."
+            f"{where}: {kind.name} is one of nothing.",
+            "It can then have no value.",
+            "List values: one_of: [1, 2], or write `unknown`.",
         )
     distinct = tuple(dict.fromkeys(values))
     return Known(distinct[0]) if len(distinct) == 1 else OneOf(distinct)
@@ -230,11 +234,17 @@ def number_mm(raw: Any, where: str, what: str) -> float:
     Raises
     ------
     CaseFileError
-        If it is not above zero.
+        If it is not above zero, or larger than a patient.
     UnitError
         If it is no length.
     """
     length = to_unit(raw, "mm", f"{where}: {what}")
     if length <= 0:
         raise CaseFileError(f"{where}: {what} is {raw!r}.", "A length must be above zero.", "Give it in mm.")
+    if length > LONGEST_MM:
+        raise CaseFileError(
+            f"{where}: {what} is {raw!r}, that is {length:g} mm.",
+            f"No lesion or nerve is wider than {LONGEST_MM:g} mm.",
+            "Correct the number or its unit.",
+        )
     return length

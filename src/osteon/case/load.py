@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from osteon.case.chart import facts_of
+from osteon.case.image_facts import NOT_STATED, with_image_facts
 from osteon.case.model import Case, Event, Lesion, Study
 from osteon.case.outlines import outline_of
 from osteon.case.schema import CaseModel, LesionModel, StudyModel, read_case_file
@@ -79,7 +80,7 @@ def load_case(folder: Path) -> Case:
     return Case(
         folder=folder,
         patient=model.patient,
-        facts=facts_of(_given(model.facts), "patient", model.date, lines, ("facts",)),
+        facts=with_image_facts(facts_of(_given(model.facts), "patient", model.date, lines, ("facts",)), planning),
         lesions=tuple(_lesion(m, i, model.date, folder, planning, outlined.masks, lines) for i, m in enumerate(model.lesions)),
         studies=studies,
         masks=outlined.masks,
@@ -160,7 +161,19 @@ def _study(model: StudyModel, folder: Path, where: str) -> Study:
             "The side of the table decides where a needle can enter.",
             "Correct the entry, or remove it to use the header's.",
         )
-    return Study(model.id, model.modality, day or image.date, image.volume, image.imaged, position, tuple(notes))
+    contrast = model.contrast if isinstance(model.contrast, bool) else image.contrast
+    if isinstance(model.contrast, bool) and image.contrast not in (None, contrast):
+        raise CaseFileError(
+            f"{where}: contrast is {str(model.contrast).lower()} here, but the header says otherwise "
+            f"({image.contrast_agent or image.phase}).",
+            "With contrast agent HU tell neither lytic from blastic nor bone from vessel.",
+            "Look at the image, and correct the entry or remove it to use the header's.",
+        )
+    if contrast is None and model.modality == "CT":
+        notes.append(NOT_STATED)
+    known = (image.kernel, image.kvp, image.slice_spacing_mm) if model.modality == "CT" else ("", None, None)
+    day = day or image.date
+    return Study(model.id, model.modality, day, image.volume, image.imaged, position, tuple(notes), contrast, *known)
 
 
 def _named(name: str, where: str) -> Structure:
@@ -256,7 +269,7 @@ def _bone(model: LesionModel, where: str) -> Structure | None:
     name = model.bone
     if model.level and name in ("vertebra", "rib"):
         name = f"{name}_{model.level}"
-    if labels.structure_named(name) is None and model.side in ("left", "right"):
+    if labels.structure_named(name) is None and labels.structure_named(f"{name}_{model.side}") is not None:
         name = f"{name}_{model.side}"
     bone = _named(name, where)
     if bone.kind != "bone":
@@ -318,7 +331,8 @@ def _lesion(
             raise ImageError(f"{place}: lesion {model.id}: {error.what}", error.why, error.do) from error
         _compare_place(facts, mask, bone, masks, place)
     goal = facts["goal"].value
-    return Lesion(model.id, bone, facts, mask, str(goal) if goal else None, model.region, model.synthetic)
+    rough = model.outline is not None and model.outline.approximate
+    return Lesion(model.id, bone, facts, mask, str(goal) if goal else None, model.region, model.synthetic, rough)
 
 
 def _compare_place(

@@ -28,6 +28,14 @@ class Study:
         False for padding.
     patient_position : str
         "HFS", "HFP", "FFS" ... or "unknown": where the table was.
+    notes : tuple of str
+        What the reader did that one should know.
+    contrast : bool or None
+        Whether contrast agent was given, by the case file or else the header; None: not stated.
+    kernel : str
+        Of a CT, as the header says.
+    kvp, slice_spacing_mm : float or None
+        Tube voltage [kV]; between slice planes [mm].
     """
 
     id: str
@@ -37,6 +45,10 @@ class Study:
     imaged: Volume
     patient_position: str = "unknown"
     notes: tuple[str, ...] = ()
+    contrast: bool | None = None
+    kernel: str = ""
+    kvp: float | None = None
+    slice_spacing_mm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,8 @@ class Lesion:
         Its outline, on the planning CT's grid.
     goal : str or None
         cure, palliation, interface_palliation.
+    approximate : bool
+        Whether the outline was grown or drawn by rule and must be looked at.
     """
 
     id: str
@@ -74,6 +88,7 @@ class Lesion:
     goal: str | None = None
     region: str | None = None
     synthetic: str = ""
+    approximate: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,6 +14,8 @@ from osteon.errors import CaseFileError
 from osteon.io import labels
 from osteon.space.volume import Array, Grid, Volume
 
+SLAB_VOXELS = 2_000_000
+
 
 def outline_of(model: OutlineModel, folder: Path, grid: Grid, where: str) -> Volume:
     """Return the mask that an outline entry describes, on the grid of the planning image.
@@ -87,14 +89,17 @@ def line(grid: Grid, points_mm: Array, radius_mm: float, *, at_least_voxel: bool
             [[a, b] for a, b in zip(np.minimum(start, end) - radius_mm, np.maximum(start, end) + radius_mm, strict=True)]
         )
         corners = grid.to_index(np.stack(np.meshgrid(*box, indexing="ij"), -1).reshape(-1, 3))
-        first = np.clip(np.floor(corners.min(0)).astype(int), 0, grid.shape)
-        last = np.clip(np.ceil(corners.max(0)).astype(int) + 1, 0, grid.shape)
+        first = np.clip(np.floor(corners.min(0)), 0, grid.shape).astype(int)
+        last = np.clip(np.ceil(corners.max(0)) + 1, 0, grid.shape).astype(int)
         if (last <= first).any():
             continue
-        window = tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
-        index = np.stack(np.meshgrid(*(np.arange(s.start, s.stop) for s in window), indexing="ij"), -1)
-        offset = grid.to_mm(index) - start
-        axis = end - start
-        along = np.clip(offset @ axis / max(float(axis @ axis), 1e-12), 0, 1)
-        mask[window] |= np.linalg.norm(offset - along[..., None] * axis, axis=-1) <= radius_mm
+        slab = max(1, SLAB_VOXELS // int((last[1] - first[1]) * (last[2] - first[2])))
+        for z in range(int(first[0]), int(last[0]), slab):  # a wide ball in a large image does not fill the memory
+            low, high = np.array([z, first[1], first[2]]), np.array([min(z + slab, last[0]), last[1], last[2]])
+            window = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+            index = np.stack(np.meshgrid(*(np.arange(s.start, s.stop) for s in window), indexing="ij"), -1)
+            offset = grid.to_mm(index) - start
+            axis = end - start
+            along = np.clip(offset @ axis / max(float(axis @ axis), 1e-12), 0, 1)
+            mask[window] |= np.linalg.norm(offset - along[..., None] * axis, axis=-1) <= radius_mm
     return Volume(mask, grid)

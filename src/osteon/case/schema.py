@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, create_model, model_validator
 
-from osteon.case.yaml_lines import Lines, read_yaml
+from osteon.case.yaml_lines import Lines, read_text, read_yaml
 from osteon.errors import CaseFileError
 from osteon.facts import FactType, vocabulary
 
@@ -35,7 +35,8 @@ QUANTITY = {
 }
 FactEntry = Annotated[Any, WithJsonSchema(QUANTITY)]
 Quantity = Annotated[float | str, Field(description="a number in mm, or a text with unit, for example '4 mm'")]
-PointMm = Annotated[list[float], Field(min_length=3, max_length=3)]
+Coordinate = Annotated[float, Field(ge=-1e5, le=1e5, allow_inf_nan=False)]
+PointMm = Annotated[list[Coordinate], Field(min_length=3, max_length=3)]
 Goal = Literal["cure", "palliation", "interface_palliation", "stability", "unknown"]
 
 
@@ -59,7 +60,7 @@ class OutlineModel(Strict):
     file: str | None = None
     label: int | None = None
     sphere_mm: SphereModel | None = None
-    polyline_mm: list[PointMm] | None = Field(default=None, min_length=2)
+    polyline_mm: list[PointMm] | None = Field(default=None, min_length=2, max_length=5000)
     radius: Quantity | None = None
     coordinates: Literal["LPS", "RAS"] = "LPS"
     approximate: bool = False
@@ -189,7 +190,7 @@ def read_case_file(file: Path) -> tuple[CaseModel, Lines]:
         With file and line, for anything that the form does not allow.
     """
     tree, lines = read_yaml(file)
-    first = next((t for t in file.read_text(encoding="utf-8").splitlines() if t.strip() and not t.lstrip().startswith("#")), "")
+    first = next((t for t in read_text(file).splitlines() if t.strip() and not t.lstrip().startswith("#")), "")
     if not isinstance(tree, dict) or "".join(first.split()) not in (
         f"schema:{SCHEMA}",
         f"schema:'{SCHEMA}'",
@@ -217,10 +218,11 @@ def _explain(error: ValidationError, lines: Lines) -> CaseFileError:
         elif item["type"] == "missing":
             told.append(f"{lines.at(*place[:-1])}: {place[-1]!r} is missing ({name})")
         else:
-            told.append(f"{lines.at(*place)}: {name} is {item.get('input')!r:.80}: {item['msg']}")
+            given = f" is {item.get('input')!r:.80}" if place else ""
+            told.append(f"{lines.at(*place)}: {name}{given}: {item['msg'].removeprefix('Value error, ')}")
     more = f" and {len(found) - 5} more" if len(found) > 5 else ""
     return CaseFileError(
-        "; ".join(told) + more + ".",
+        ("; ".join(told) + more).removesuffix("?") + ("?" if told[-1].endswith("?") and not more else "."),
         "A key or value that is not understood would silently not count.",
         "Correct these lines; `osteon schema case` prints the whole form.",
     )

@@ -13,6 +13,10 @@ NUMBER = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*
 COUNT = re.compile(r"^(?:x\s*)?(?:1e9|10\^9|10\*\*9|10\*9|10⁹|giga|G)\s*/\s*[lL]$")
 PLAIN = {"mm²": "mm**2", "mm2": "mm**2", "mm³": "mm**3", "cm³": "cm**3", "cc": "cm**3", "°C": "degC", "µl": "microliter"}
 DIMENSIONLESS = ("", "1", "%")
+LONGEST = 80
+UNIT_TEXT = re.compile(r"^[A-Za-zµμ°Ω%²³⁹0-9 ./*^-]{1,40}$")
+POWER = re.compile(r"[0-9]\s*(?:\*\*|\^)|(?:\*\*|\^)\s*-?[0-9]{2}")
+"""A number to a power, or a power of two digits, is no unit; 9**9**9 would be computed for ever."""
 
 
 @cache
@@ -58,14 +62,16 @@ def to_unit(given: object, unit: str | None, what: str) -> float:
         raise UnitError(
             f"{what} is {given!r}, not a quantity.",
             "It is used as a number.",
-            f"Write it like '12 {unit or ''}'.".replace(" '", "'"),
+            f"Write it like {_example(unit)}.",
         )
     if not isinstance(given, str):
-        return _finite(float(given), given, what)
-    match = NUMBER.match(given)
+        return _finite(float(given) if abs(given) < 1e300 else math.inf, f"{given!r:.40}", what)
+    match = NUMBER.match(given) if len(given) <= LONGEST else None
     if not match:
         raise UnitError(
-            f"{what} is {given!r}, which does not begin with a number.",
+            f"{what} is {given[:LONGEST]!r}, which does not begin with a number."
+            if len(given) <= LONGEST
+            else f"{what} is a text of {len(given)} characters: {given[:40]!r}...",
             "It is used as a number.",
             f"Write a number with its unit, for example {_example(unit)}, or `unknown`.",
         )
@@ -90,6 +96,8 @@ def _convert(number: float, written: str, unit: str | None, given: str, what: st
         )
     units = registry()
     try:
+        if not COUNT.match(written) and (not UNIT_TEXT.match(written) or POWER.search(written)):
+            raise ValueError("no unit")
         quantity = _quantity(units, number, written)
         target = _quantity(units, 1.0, str(unit))
         return round(float((quantity / target).to("").magnitude), 12)

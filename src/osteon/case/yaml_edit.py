@@ -58,7 +58,7 @@ def set_in_case(file: Path, place: Place, value: Any, *, after: str | None = Non
 
 
 def set_entry(text: str, place: Place, value: Any, *, after: str | None = None) -> str:
-    """Return YAML text with one entry set; comments and all other text stay.
+    r"""Return YAML text with one entry set; comments and all other text stay.
 
     Parameters
     ----------
@@ -83,14 +83,15 @@ def set_entry(text: str, place: Place, value: Any, *, after: str | None = None) 
 
     Examples
     --------
-    >>> print(set_entry("a: 1  # one\\nb: {c: 2}\\n", ("b", "d"), [3, 4]), end="")
+    >>> print(set_entry("a: 1  # one\nb: {c: 2}\n", ("b", "d"), [3, 4]), end="")
     a: 1  # one
     b: {c: 2, d: [3, 4]}
     """
     node = yaml.compose(text, Loader=yaml.SafeLoader)
+    column = -1  # of the key whose value is looked at
     for depth, part in enumerate(place):
         if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and 0 <= part < len(node.value):
-            node = node.value[part]
+            node, column = node.value[part], -1
             continue
         if not isinstance(node, yaml.MappingNode):
             raise CaseFileError(
@@ -98,16 +99,19 @@ def set_entry(text: str, place: Place, value: Any, *, after: str | None = None) 
                 f"{part!r} cannot be set in it.",
                 "Correct the file by hand.",
             )
-        child = next((v for k, v in node.value if k.value == str(part)), None)
-        if child is None:
+        pair = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+        if pair is None:
             rest: Any = value
             for name in reversed(place[depth + 1 :]):
                 rest = {name: rest}
             return _insert(text, node, str(part), rest, after if depth == len(place) - 1 else None)
-        node = child
+        node, column = pair[1], int(pair[0].start_mark.column)
     assert node is not None  # an empty file has no mapping and was refused above
-    start, end = node.start_mark.index, _end(text, node)
-    return text[:start] + _flow(value) + text[end:]
+    start, end = int(node.start_mark.index), _end(text, node)
+    # a list may stand as far left as its key, one line must stand farther right; behind a bare `key:` a blank is missing
+    indent = max(column + 2 - int(node.start_mark.column), 0) if _first_on_line(text, start) else 0
+    indent = 1 if start and text[start - 1] == ":" else indent
+    return text[:start] + " " * indent + _flow(value) + text[end:]
 
 
 def _with(tree: Any, place: Place, value: Any) -> Any:
@@ -122,7 +126,15 @@ def _with(tree: Any, place: Place, value: Any) -> Any:
 
 
 def _flow(value: Any) -> str:
-    return yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True, sort_keys=False).removesuffix("...\n").strip()
+    return (
+        yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True, sort_keys=False)
+        .removesuffix("...\n")
+        .strip()
+    )
+
+
+def _first_on_line(text: str, index: int) -> bool:
+    return not text[text.rfind("\n", 0, index) + 1 : index].strip()
 
 
 def _end(text: str, node: yaml.Node) -> int:

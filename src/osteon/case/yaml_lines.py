@@ -10,6 +10,10 @@ import yaml
 from osteon.errors import CaseFileError, MissingError
 
 Place = tuple[str | int, ...]
+LARGEST_BYTES = 1_000_000
+MOST_ENTRIES = 100_000
+DEEPEST = 60
+"""A chart is far smaller than these; beyond them a file is an accident or an attack (aliases that multiply)."""
 
 
 class Lines:
@@ -43,16 +47,9 @@ def read_yaml(file: Path) -> tuple[Any, Lines]:
     MissingError
         If there is no such file.
     CaseFileError
-        If it is not YAML, is empty, or names a key twice.
+        If it is not YAML, is empty or far too large, or names a key twice.
     """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise MissingError(
-            f"There is no {file}.", "A case begins with its case.yaml.", "Make one with `osteon new` or `osteon phantom`."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise CaseFileError(f"{file} cannot be read: {error}.", "It must be UTF-8 text.", "Save it as UTF-8.") from error
+    text = read_text(file)
     lines: dict[Place, int] = {(): 1}
     try:
         loader = yaml.SafeLoader(text)
@@ -60,22 +57,91 @@ def read_yaml(file: Path) -> tuple[Any, Lines]:
         if node is None:
             raise CaseFileError(f"{file} is empty.", "Nothing is known of the patient.", "Make one with `osteon new`.")
         _walk(node, (), lines, file)
-        return loader.construct_document(node), Lines(file, lines)
+        return _constructed(node, file, loader), Lines(file, lines)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{file.name}:{mark.line + 1}" if mark else file.name
         raise CaseFileError(
-            f"{where}: this is not YAML: {getattr(error, 'problem', None) or error}.",
+            f"{where}: this is not YAML: {' '.join(str(getattr(error, 'problem', None) or error).split())}.",
             "Nothing after this line can be trusted.",
             "Look for a missing colon, quote or bracket, or a tab, at or above this line.",
+        ) from error
+    except RecursionError as error:
+        raise _too_much(file, 1, "more levels than can be followed") from error
+
+
+def read_text(file: Path) -> str:
+    """Return the text of a case file.
+
+    Raises
+    ------
+    MissingError
+        If there is no such file.
+    CaseFileError
+        If it cannot be opened, is far too large, or is not UTF-8.
+    """
+    try:
+        size = file.stat().st_size
+        data = file.read_bytes() if size <= LARGEST_BYTES else b""
+    except FileNotFoundError as error:
+        raise MissingError(
+            f"There is no {file}.", "A case begins with its case.yaml.", "Make one with `osteon new` or `osteon phantom`."
+        ) from error
+    except OSError as error:
+        raise CaseFileError(
+            f"{file} cannot be opened: {error.strerror or error}.",
+            "Everything about a patient is read from it.",
+            "Put a text file there that you may read.",
+        ) from error
+    if size > LARGEST_BYTES:
+        raise CaseFileError(
+            f"{file} has {size:,} bytes; a case file has at most {LARGEST_BYTES:,}.",
+            "A chart is a few pages; this is another file, or something was pasted into it.",
+            "Name the right file; outlines of many points belong in an image file of their own.",
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise CaseFileError(
+            f"{file.name}:{line}: the byte {data[error.start]:#04x} is not UTF-8.",
+            "Names and units would be read wrongly.",
+            "Save the file as UTF-8.",
+        ) from error
+
+
+def _too_much(file: Path, line: int, what: str) -> CaseFileError:
+    return CaseFileError(
+        f"{file.name}:{line}: the file holds {what}.",
+        "No chart has that; aliases (&a, *a) that name each other multiply without end.",
+        "Write the entries out, without aliases.",
+    )
+
+
+def _constructed(node: Any, file: Path, loader: Any = None) -> Any:
+    """Return the value of a node, refusing what looks like a number or a date and is none."""
+    try:
+        return (loader or yaml.SafeLoader("")).construct_document(node)
+    except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError) as error:  # PyYAML lets Python's own through
+        raise CaseFileError(
+            f"{file.name}:{node.start_mark.line + 1}: {str(node.value)[:40]!r} is no number and no date: {str(error)[:100]}.",
+            "What it says is unknown, and nothing is guessed.",
+            "Correct it, or put quotes round it if it is a text.",
         ) from error
 
 
 def _walk(node: Any, place: Place, lines: dict[Place, int], file: Path) -> None:
     lines.setdefault(place, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
+    if len(place) > DEEPEST or len(lines) > MOST_ENTRIES:
+        told = f"more than {DEEPEST} levels" if len(place) > DEEPEST else f"more than {MOST_ENTRIES:,} entries"
+        raise _too_much(file, node.start_mark.line + 1, told)
+    if isinstance(node, yaml.ScalarNode):
+        if node.tag.rpartition(":")[2] in ("int", "float", "timestamp", "binary"):
+            _constructed(node, file)
+    elif isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            name: str | int = int(key.value) if key.tag.endswith(":int") else str(key.value)
+            plain = isinstance(key, yaml.ScalarNode)
+            name: str | int = _constructed(key, file) if plain and key.tag.endswith(":int") else str(key.value)[:200]
             inner = (*place, name)
             if inner in lines:
                 raise CaseFileError(

@@ -1,53 +1,31 @@
-"""A DICOM series of single slices: sorted by position, checked for gaps, in any orientation; and a plain CT writer."""
+"""A DICOM series as one volume, in any orientation, tilted or not; and a plain CT writer."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from osteon.cache import write_atomically
-from osteon.errors import ImageError, MissingError
+from osteon.errors import ImageError
+from osteon.io import dicom_pixels, dicom_stack
+from osteon.io.acquisition import Acquisition, acquisition_of
+from osteon.io.dicom_pixels import AIR_HU
+from osteon.io.dicom_scan import Plane, scan, text
+from osteon.io.tilt import is_sheared, lean_degrees, straighten
 from osteon.space.volume import Array, Volume
 
-HEADER = [
-    *("SOPClassUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "Modality", "ImageType", "NumberOfFrames"),
-    *("Rows", "Columns", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient"),
-    *("PatientPosition", "StudyDate", "SeriesDate", "AcquisitionDate"),
-]
-AIR_HU = -1024.0
+__all__ = ["AIR_HU", "Series", "Stack", "list_series", "read_series", "write_series"]
 
-
-@dataclass(frozen=True)
-class Slice:
-    """The header of one file."""
-
-    path: Path
-    header: Any
-
-    @property
-    def group(self) -> tuple[object, ...]:
-        """What files of one stack share; an empty or repeated UID does not matter."""
-        h = self.header
-        orientation = tuple(round(float(v), 3) + 0.0 for v in h.get("ImageOrientationPatient") or ())
-        spacing = tuple(round(float(v), 4) for v in h.get("PixelSpacing") or ())
-        return (
-            str(h.get("SeriesInstanceUID") or ""),
-            str(h.get("Modality") or ""),
-            orientation,
-            h.get("Rows"),
-            h.get("Columns"),
-            spacing,
-        )
+LEAST_LEAN_DEGREES = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,199 +38,141 @@ class Stack:
     date: date | None
     patient_position: str
     notes: tuple[str, ...]
+    acquisition: Acquisition = field(default_factory=Acquisition)
 
 
-def read_series(path: Path, series: str | None = None) -> Stack:
-    """Read one series from a folder (or the folder of one file).
+@dataclass(frozen=True)
+class Series:
+    """One stack of slices in a folder.
+
+    Parameters
+    ----------
+    ask_for : str
+        What to give as ``series`` to read this one; empty where nothing tells it from the others.
+    modality, uid, number, description : str
+        As the header says.
+    part : str
+        What tells it from other stacks of the same series: "echo time 4.6"; else empty.
+    slices, rows, columns : int
+        Its size.
+    date : datetime.date or None
+        Of acquisition.
+    """
+
+    ask_for: str
+    modality: str
+    uid: str
+    number: str
+    description: str
+    part: str
+    slices: int
+    rows: int
+    columns: int
+    date: date | None
+
+
+def list_series(path: Path) -> tuple[Series, ...]:
+    """List the stacks of slices in a folder, without reading pixels.
 
     Parameters
     ----------
     path : Path
-        Folder; file names and extensions do not matter.
-    series : str or None
-        SeriesInstanceUID, series number or description where the folder holds several.
+        Folder of DICOM files.
 
     Returns
     -------
-    Stack
-        HU for CT (rescaled slice by slice).
+    tuple of Series
+        In the order of their file names.
 
     Raises
     ------
     MissingError
-        If there is no DICOM file.
+        If there is no DICOM image.
     ImageError
-        If several series are there and none was asked for, slices are missing, doubled, or not a straight stack.
+        If a file is damaged.
     """
-    slices, notes = _scan(path)
-    chosen = _choose(slices, path, series)
-    chosen, normal, step = _sort(chosen, path)
-    array, imaged = _pixels(chosen, path, notes)
-    first = chosen[0].header
-    row, column = (float(v) for v in first.PixelSpacing)
-    along_row, along_column = np.array(first.ImageOrientationPatient, float).reshape(2, 3)
-    affine = np.eye(4)
-    affine[:3, 0], affine[:3, 1], affine[:3, 2] = along_row * column, along_column * row, normal * step
-    affine[:3, 3] = np.array(first.ImagePositionPatient, float)
+    groups = dicom_stack.groups_of(scan(Path(path)).planes)
+    names = [name for g in groups for name in g.names]
+    listed = []
+    for group in groups:
+        first = group.planes[0]
+        own = next((name for name in group.names if names.count(name) == 1), "")
+        told = (first.text(k) for k in ("Modality", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription"))
+        modality, uid, number, description = told
+        size = (len(group.planes), first.rows, first.columns)
+        listed.append(Series(own, modality, uid, number, description, group.label, *size, _date(first.header)))
+    return tuple(listed)
+
+
+def read_series(path: Path, series: str | None = None, observe: Callable[[float], None] | None = None) -> Stack:
+    """Read one series from a folder (or the series of one file).
+
+    Parameters
+    ----------
+    path : Path
+        Folder, or one file in it; file names and extensions do not matter.
+    series : str or None
+        SeriesInstanceUID, series number or description where the folder holds several.
+    observe : callable
+        Called with the fraction done, from 0 to 1.
+
+    Returns
+    -------
+    Stack
+        HU for CT (rescaled slice by slice), on a grid with right angles.
+
+    Raises
+    ------
+    MissingError
+        If there is no DICOM file, or no decoder for it.
+    ImageError
+        If several series are there and none was asked for, slices are missing or contradict each other, or a file is damaged.
+    """
+    found = scan(path)
+    notes = list(found.notes)
+    group = dicom_stack.choose(dicom_stack.groups_of(found.planes), path, series)
+    ordered = dicom_stack.order(group.planes, path)
+    first = ordered.planes[0]
+    modality = first.text("Modality") or "unknown"
+    _drop_doubles(ordered.doubles, path, modality, notes)
+    array, imaged = dicom_pixels.load(ordered.planes, path, modality, notes, observe)
+    affine = ordered.affine
+    told = acquisition_of(first, ordered.affine, notes)
+    if modality == "PT":
+        notes.append(f"PET values are in {first.text('Units') or 'unknown units'}, as the header says; no SUV was computed")
+    if is_sheared(affine) or lean_degrees(affine) > LEAST_LEAN_DEGREES:
+        lean = lean_degrees(affine)
+        array, imaged, affine = straighten(array, imaged, affine, AIR_HU if modality == "CT" else 0.0)
+        notes.append(
+            f"gantry tilt of {lean:.1f}°: slices were shifted within their planes onto a grid with right angles "
+            "(linear along rows and columns, nothing across slices)"
+        )
     volume = Volume.of(array, affine)
-    return Stack(
-        volume,
-        Volume(imaged, volume.grid),
-        str(first.get("Modality") or "unknown"),
-        _date(first),
-        str(first.get("PatientPosition") or "unknown"),
-        tuple(notes),
-    )
+    position = first.text("PatientPosition") or "unknown"
+    return Stack(volume, Volume(imaged, volume.grid), modality, _date(first.header), position, tuple(notes), told)
 
 
-def _scan(path: Path) -> tuple[list[Slice], list[str]]:
-    folder = path if path.is_dir() else path.parent
-    if not folder.is_dir():
-        raise MissingError(f"There is no folder {path}.", "The case names it as its image.", "Put the DICOM files there.")
-    found, skipped, notes = [], 0, []
-    for file in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".") and p.name != "DICOMDIR"):
-        try:
-            header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=HEADER)
-        except Exception:  # anything that is not DICOM is counted and told, never guessed at
-            skipped += 1
-            continue
-        if int(header.get("NumberOfFrames") or 1) > 1:
+def _drop_doubles(doubles: Sequence[tuple[Plane, Plane]], path: Path, modality: str, notes: list[str]) -> None:
+    """Note slices that are there twice with equal values; refuse two different ones in one place."""
+    for kept, other in doubles:
+        same = (kept.rows, kept.columns) == (other.rows, other.columns)
+        pair = [dicom_pixels.load([plane], path, modality, [])[0] for plane in (kept, other)] if same else []
+        if not same or not np.array_equal(pair[0], pair[1]):
             raise ImageError(
-                f"{file} is a multi-frame DICOM image.",
-                "This reader takes one slice per file.",
-                "Convert it to single-frame DICOM or NIfTI.",
+                f"In {path} the slices {kept.name} and {other.name} lie in the same place and differ "
+                f"({len(doubles)} such places), and nothing in their headers tells them apart.",
+                "Either could be the patient; two series may be mixed.",
+                "Put the series that is meant in a folder of its own, or export it again.",
             )
-        if "Rows" not in header or "LOCALIZER" in (header.get("ImageType") or ()):
-            skipped += 1
-            continue
-        found.append(Slice(file, header))
-    if not found:
-        raise MissingError(
-            f"There is no DICOM image in {folder} ({skipped} other files).",
-            "Without an image nothing can be judged.",
-            "Name the folder that holds the slices.",
-        )
-    if skipped:
-        notes.append(f"{skipped} files beside the series are no images or are localizers; they were left out")
-    return found, notes
-
-
-def _choose(slices: list[Slice], path: Path, series: str | None) -> list[Slice]:
-    groups: dict[tuple[object, ...], list[Slice]] = {}
-    for item in slices:
-        groups.setdefault(item.group, []).append(item)
-    if series is not None:
-        groups = {k: v for k, v in groups.items() if series in _names(v[0])}
-    if len(groups) != 1:
-        listed = "; ".join(f"{' / '.join(filter(None, _names(v[0]))) or 'no UID'} ({len(v)} slices)" for v in groups.values())
-        asked = "" if series is None else f" that fit {series!r}"
-        raise ImageError(
-            f"{path} holds {len(groups)} stacks of slices{asked}: {listed or 'none'}.",
-            "Mixing series gives an image that no scanner made.",
-            "Add `series:` with the UID, number or description of the one that is meant, or put it in a folder of its own.",
-        )
-    return next(iter(groups.values()))
-
-
-def _names(item: Slice) -> tuple[str, ...]:
-    h = item.header
-    return tuple(str(h.get(k) or "") for k in ("SeriesInstanceUID", "SeriesNumber", "SeriesDescription"))
-
-
-def _sort(slices: list[Slice], path: Path) -> tuple[list[Slice], Array, float]:
-    """Sort along the normal and refuse gaps, doubles and stacks that are not straight; return slices, normal and step."""
-    for item in slices:
-        missing = [k for k in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing") if not item.header.get(k)]
-        if missing:
-            raise ImageError(
-                f"{item.path.name} in {path} has no {', '.join(missing)}.",
-                "Without it the slice has no place in the patient.",
-                "Export the original series, not secondary captures.",
-            )
-    directions = np.array(slices[0].header.ImageOrientationPatient, float).reshape(2, 3)
-    normal = np.cross(directions[0], directions[1])
-    normal /= np.linalg.norm(normal)
-    places = np.array([[float(v) for v in s.header.ImagePositionPatient] for s in slices])
-    order = np.argsort(places @ normal, kind="stable")
-    slices, places = [slices[i] for i in order], places[order]
-    if len(slices) < 2:
-        raise ImageError(
-            f"{path} holds one slice.", "A lesion and a needle path need a volume.", "Name the folder of the whole series."
-        )
-    steps = np.diff(places @ normal)
-    middle = float(np.median(steps))
-    bad = np.flatnonzero((np.abs(steps - middle) > max(0.02 * abs(middle), 0.01)) | (steps < 1e-3))
-    if bad.size:
-        at = int(bad[0])
-        what = "lie in the same place" if steps[at] < 1e-3 else f"are {steps[at]:.2f} mm apart where {middle:.2f} mm is usual"
-        raise ImageError(
-            f"In {path} the slices {slices[at].path.name} and {slices[at + 1].path.name} {what} ({bad.size} such places).",
-            "Missing or doubled slices move everything beyond them.",
-            "Export the series again completely, without duplicates.",
-        )
-    step = float((places[-1] - places[0]) @ normal) / (len(slices) - 1)
-    drift = np.linalg.norm(places - places[0] - np.outer(np.arange(len(slices)) * step, normal), axis=1).max()
-    if drift > max(0.1, 0.02 * step * len(slices)):
-        raise ImageError(
-            f"The slices in {path} are shifted sideways by up to {drift:.1f} mm: a tilted gantry.",
-            "Distances and needle angles would be wrong by that tilt.",
-            "Resample the series to a straight grid first.",
-        )
-    return slices, normal, step
-
-
-def _pixels(slices: list[Slice], path: Path, notes: list[str]) -> tuple[Array, Array]:
-    out: Array | None = None
-    imaged: Array | None = None
-    unscaled = 0
-    for index, item in enumerate(slices):
-        data = pydicom.dcmread(item.path)
-        try:
-            raw = data.pixel_array
-        except Exception as error:  # decoders raise whatever they like
-            raise ImageError(
-                f"The pixels of {item.path.name} in {path} cannot be decoded ({data.file_meta.TransferSyntaxUID.name}): {error}.",
-                "One missing slice is a hole in the patient.",
-                "Install a decoder (pylibjpeg), or export the series uncompressed.",
-            ) from error
-        if raw.ndim != 2:
-            raise ImageError(
-                f"{item.path.name} in {path} is a colour image.", "It holds no HU.", "Name the folder of the original series."
-            )
-        if out is None or imaged is None:
-            out, imaged = np.empty((len(slices), *raw.shape), np.float32), np.ones((len(slices), *raw.shape), bool)
-        unscaled += data.get("RescaleSlope") is None
-        slope, intercept = float(data.get("RescaleSlope", 1) or 1), float(data.get("RescaleIntercept", 0) or 0)
-        out[index] = raw.astype(np.float32) * slope + intercept
-        padding = _padding(data, raw)
-        if padding is not None:
-            imaged[index] = ~padding
-            out[index][padding] = AIR_HU
-    assert out is not None
-    assert imaged is not None
-    if unscaled:
-        notes.append(f"{unscaled} of {len(slices)} slices have no rescale slope; 1 and 0 were used")
-    if not imaged.all():
-        notes.append(f"{int((~imaged).sum())} padding voxels are not imaged")
-    return out, imaged
-
-
-def _padding(data: Any, raw: Array) -> Array | None:
-    value = data.get("PixelPaddingValue")
-    if value is None:
-        return None
-    bits = 1 << int(data.get("BitsAllocated", 16))
-    low = int(value) % bits
-    high = int(data.get("PixelPaddingRangeLimit", value)) % bits
-    stored = raw.astype(np.int64) % bits
-    return np.asarray((stored >= min(low, high)) & (stored <= max(low, high)))
+    if doubles:
+        names = ", ".join(other.name for _, other in doubles[:3]) + (" and others" if len(doubles) > 3 else "")
+        notes.append(f"{len(doubles)} slices are there twice with equal pixels; the copies were left out: {names}")
 
 
 def _date(header: Any) -> date | None:
-    for key in ("AcquisitionDate", "SeriesDate", "StudyDate"):
-        text = str(header.get(key) or "")
+    for key in ("AcquisitionDate", "AcquisitionDateTime", "SeriesDate", "StudyDate"):
         try:
-            return datetime.strptime(text[:8], "%Y%m%d").date()
+            return datetime.strptime(text(header, key)[:8], "%Y%m%d").date()
         except ValueError:
             continue
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,9 @@ def frames(file: Path, header: Any) -> list[Plane]:
     for name, key in COPIED:
         found = _entry(groups[0], common, name)
         target = "AcquisitionDateTime" if key == "FrameAcquisitionDateTime" else key
-        if found is not None and key in found and not text(header, target):
-            setattr(header, target, found.get(key))
+        if found is not None and text(found, key) and not text(header, target):
+            with contextlib.suppress(Exception):  # a malformed kernel or voltage stays unsaid
+                setattr(header, target, found.get(key))
     return [_frame(file, header, index, group, common, size) for index, group in enumerate(groups)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from osteon.errors import ImageError, MissingError, OsteonError
+from osteon.io import deidentify
 from osteon.space.volume import Array
 
 _UID_TAGS = [
@@ -42,13 +44,13 @@ class ImageUids:
     instances: Mapping[str, tuple[float, float, float]]
     sop_class: str = "1.2.840.10008.5.1.4.1.1.2"
 
-    def pseudonymous(self, salt: str = "") -> ImageUids:
-        """Return the same image under UIDs that follow from the original ones by a hash; equal salt, equal UIDs."""
+    def pseudonymous(self, salt: bytes = b"") -> ImageUids:
+        """Return the same image under the UIDs that ``deidentify.clean`` gives it with that salt."""
         return ImageUids(
-            pseudonym_uid(self.study, salt),
-            pseudonym_uid(self.series, salt),
-            pseudonym_uid(self.frame, salt),
-            {pseudonym_uid(k, salt): v for k, v in self.instances.items()},
+            deidentify.new_uid(self.study, salt),
+            deidentify.new_uid(self.series, salt),
+            deidentify.new_uid(self.frame, salt),
+            {deidentify.new_uid(k, salt): v for k, v in self.instances.items()},
             self.sop_class,
         )
 
@@ -100,7 +102,9 @@ def image_uids(folder: Path, series: str | None = None) -> ImageUids:
     slices = next(iter(groups.values()))
     first = slices[0]
     places = {
-        str(h.SOPInstanceUID): tuple(float(v) for v in h.ImagePositionPatient) for h in slices if str(h.get("SOPInstanceUID") or "")
+        str(h.SOPInstanceUID): tuple(float(v) for v in h.ImagePositionPatient)
+        for h in slices
+        if str(h.get("SOPInstanceUID") or "")
     }
     study, serie, frame = (str(first.get(k) or "") for k in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"))
     return ImageUids(study, serie, frame, places, str(first.get("SOPClassUID") or ""))  # type: ignore[arg-type]
@@ -129,11 +133,13 @@ def open_object(path: Path, modality: str, why: str) -> Any:
     if not path.is_file():
         raise MissingError(f"There is no file {path}.", why, "Put it there, or correct the path.")
     try:
-        try:
-            data = pydicom.dcmread(path)
-        except InvalidDicomError:
-            data = pydicom.dcmread(path, force=True)  # some exports lack the preamble
-        found = str(data.get("Modality") or "")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's warnings quote the file, names included
+            try:
+                data = pydicom.dcmread(path)
+            except InvalidDicomError:
+                data = pydicom.dcmread(path, force=True)  # some exports lack the preamble
+            found = str(data.get("Modality") or "")
     except Exception as error:
         raise ImageError(
             f"{path} cannot be read as DICOM: {_short(error)}.", why, f"Export the {modality} file again; it may be cut short."
@@ -148,7 +154,9 @@ def open_object(path: Path, modality: str, why: str) -> Any:
 def reading(path: Path, modality: str) -> Iterator[None]:
     """Turn whatever a damaged element makes pydicom raise into an ImageError that names the file."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's warnings quote the file, names included
+            yield
     except OsteonError:
         raise
     except Exception as error:  # elements are decoded when touched, and raise whatever they like
@@ -195,11 +203,6 @@ def axes_of(orientation: Any, path: Path) -> Array:
         )
     six /= length[:, None]
     return np.column_stack([six[0], six[1], np.cross(six[0], six[1])])
-
-
-def pseudonym_uid(uid: str, salt: str = "") -> str:
-    """Return a UID under 2.25 that follows from another one (and a salt) by sha256; empty stays empty."""
-    return new_uid("pseudonym", salt, uid) if uid else ""
 
 
 def new_uid(*parts: str) -> str:

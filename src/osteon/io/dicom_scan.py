@@ -258,7 +258,8 @@ def _planes(file: Path, header: Any) -> list[Plane]:
     orientation = numbers(header, "ImageOrientationPatient", 6, file)
     check_geometry(file, orientation, spacing)
     marks = {label: text(header, key) for label, key in SPLITTERS}
-    return [Plane(file, header, size[0], size[1], numbers(header, "ImagePositionPatient", 3, file), orientation, spacing, None, None, marks)]  # fmt: skip
+    place = numbers(header, "ImagePositionPatient", 3, file)
+    return [Plane(file, header, size[0], size[1], place, orientation, spacing, None, None, marks)]
 
 
 def check_geometry(file: Path, orientation: tuple[float, ...] | None, spacing: tuple[float, ...] | None) -> None:

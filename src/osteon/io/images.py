@@ -1,8 +1,9 @@
-"""Images from files: NIfTI or a DICOM series, always float32 in canonical LPS axes with what was imaged."""
+"""Images from files: NIfTI, NRRD, MetaImage or a DICOM series, always float32 in canonical LPS axes with what was imaged."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -10,11 +11,26 @@ from pathlib import Path
 import numpy as np
 
 from osteon.errors import ImageError, MissingError
-from osteon.io.dicom_ct import AIR_HU, read_series, write_series
+from osteon.io import metaimage
+from osteon.io.dicom_ct import Series, list_series, read_series, write_series
+from osteon.io.dicom_pixels import AIR_HU, corner_fill
+from osteon.io.dicom_scan import read_header
 from osteon.io.nifti import read_volume, write_nifti
 from osteon.space.volume import Volume
 
-__all__ = ["ImageFile", "check_ct", "digest_of", "missing", "read", "write_nifti", "write_series"]
+__all__ = [
+    "ImageFile",
+    "Series",
+    "check_ct",
+    "digest_of",
+    "list_series",
+    "missing",
+    "read",
+    "write_nifti",
+    "write_series",
+]
+
+AIR_IN_CT_HU = -200.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +51,14 @@ class ImageFile:
         HFS, FFP, ..., or "unknown".
     notes : tuple of str
         What the reader did that one should know.
+    contrast : bool or None
+        Whether contrast agent was given; None: not stated.
+    contrast_agent, phase, kernel : str
+        As the header says; empty where not stated.
+    kvp : float or None
+        Tube voltage [kV].
+    slice_spacing_mm, slice_thickness_mm : float or None
+        Between slice planes, by their positions; as the header says. None for NIfTI, NRRD and MetaImage.
     """
 
     volume: Volume
@@ -43,17 +67,26 @@ class ImageFile:
     date: date | None = None
     patient_position: str = "unknown"
     notes: tuple[str, ...] = ()
+    contrast: bool | None = None
+    contrast_agent: str = ""
+    phase: str = ""
+    kernel: str = ""
+    kvp: float | None = None
+    slice_spacing_mm: float | None = None
+    slice_thickness_mm: float | None = None
 
 
-def read(path: Path, *, series: str | None = None) -> ImageFile:
+def read(path: Path, *, series: str | None = None, observe: Callable[[float], None] | None = None) -> ImageFile:
     """Read an image.
 
     Parameters
     ----------
     path : Path
-        A NIfTI file, a DICOM file or a folder of DICOM files.
+        A NIfTI, NRRD or MetaImage file, a DICOM file or a folder of DICOM files.
     series : str or None
-        Which DICOM series, where a folder holds several.
+        Which DICOM series, where a folder holds several: UID, number or description, as ``list_series`` gives them.
+    observe : callable
+        Called with the fraction done, from 0 to 1, while a DICOM series is read.
 
     Returns
     -------
@@ -63,7 +96,7 @@ def read(path: Path, *, series: str | None = None) -> ImageFile:
     Raises
     ------
     MissingError
-        If nothing is there.
+        If nothing is there, or a decoder is not installed.
     ImageError
         If it cannot be used; the message says why.
     """
@@ -71,25 +104,52 @@ def read(path: Path, *, series: str | None = None) -> ImageFile:
     if not path.exists():
         raise missing(path)
     if path.is_file() and path.name.endswith((".nii", ".nii.gz")):
-        return _from_nifti(path)
-    stack = read_series(path, series)
+        return _from_volume(read_volume(path))
+    if path.is_file() and path.suffix.lower() in metaimage.ENDINGS:
+        return _from_volume(metaimage.read_volume(path))
+    if path.is_file():
+        _check_dicom(path)
+    stack = read_series(path, series, observe)
+    told = stack.acquisition
     return ImageFile(
-        stack.volume.canonical(), stack.imaged.canonical(), stack.modality, stack.date, stack.patient_position, stack.notes
+        stack.volume.canonical(),
+        stack.imaged.canonical(),
+        stack.modality,
+        stack.date,
+        stack.patient_position,
+        stack.notes,
+        told.contrast,
+        told.contrast_agent,
+        told.phase,
+        told.kernel,
+        told.kvp,
+        told.slice_spacing_mm,
+        told.slice_thickness_mm,
     )
 
 
-def _from_nifti(path: Path) -> ImageFile:
-    volume = read_volume(path).canonical()
+def _check_dicom(path: Path) -> None:
+    """Refuse a file that is no image of a known kind, before the folder round it is searched for slices."""
+    if read_header(path) is None:
+        raise ImageError(
+            f"{path} is no NIfTI, NRRD, MetaImage or DICOM file.",
+            "Other pictures hold neither HU nor a place in the patient.",
+            "Name the original image: a .nii, .nii.gz, .nrrd, .mha file, or a DICOM folder.",
+        )
+
+
+def _from_volume(given: Volume) -> ImageFile:
+    volume = given.canonical()
     array, notes = volume.array, []
     imaged = np.isfinite(array)
-    lowest = float(array[imaged].min()) if imaged.any() else 0.0
-    if lowest <= -1500:  # scanners fill the corners outside their circle with one value far below air
-        padding = array == lowest
-        if padding.mean() > 1e-3:
-            imaged &= ~padding
+    lowest = corner_fill(np.where(imaged, array, np.float32(0)))
+    if lowest is not None:
+        imaged &= array != lowest
     if not imaged.all():
         notes.append(f"{int((~imaged).sum())} voxels hold padding or no number; they are not imaged")
-        array = np.where(imaged, array, np.float32(AIR_HU))
+        least = float(array[imaged].min()) if imaged.any() else 0.0
+        fill = AIR_HU if least < AIR_IN_CT_HU else least  # air must not make an MR look like a CT
+        array = np.where(imaged, array, np.float32(fill))
     return ImageFile(volume.with_array(array), volume.with_array(imaged), notes=tuple(notes))
 
 

@@ -108,7 +108,7 @@ def read_mask(path: Path, grid: Grid, *, label: int | None = None) -> Volume:
     """
     volume, _ = _placed(_mask_of(path, label), grid, path)
     if not volume.array.any():
-        raise _empty(path)
+        raise _empty(path, label)
     return volume
 
 
@@ -117,13 +117,13 @@ def _mask_of(path: Path, label: int | None) -> Volume:
         volume = read_volume(path, integer=True)
         return volume.with_array(volume.array == label)
     volume = read_volume(path)
-    top = float(np.nanmax(volume.array))
+    top = float(np.fmax.reduce(volume.array, axis=None))
     return volume.with_array(volume.array > top / 2 if top > 0 else np.zeros(volume.array.shape, bool))
 
 
-def _empty(path: Path) -> ImageError:
+def _empty(path: Path, label: int | None = None) -> ImageError:
     return ImageError(
-        f"The outline {path} is empty on the image's grid.",
+        f"The outline {path}{'' if label is None else f', label {label},'} is empty on the image's grid.",
         "An empty outline would read as 'nothing is here'.",
         "Draw it, name the right file or label, or list the structure under `absent` if it is truly not there.",
     )

@@ -47,6 +47,10 @@ class Field(StrEnum):
     CEMENT_FRACTION = "cement_fraction"
     IMPLANT_ID = "implant_id"
     FLUID = "fluid"
+    PRESENT_C = "present_c"  # temperature when the last effect ended; TEMPERATURE_C is the highest that it reached
+
+
+WARM = frozenset({Field.TEMPERATURE_C, Field.PRESENT_C})  # 37 °C where nobody wrote them
 
 
 @dataclass(frozen=True, order=True)
@@ -202,7 +206,7 @@ class Anatomy:
         """Return the anatomy after an effect: its fields resampled to this grid and laid over the present state."""
         state = dict(self.state)
         for key, volume in effect.state.items():
-            fill = 37.0 if key is Field.TEMPERATURE_C else 0.0
+            fill = 37.0 if key in WARM else 0.0
             new = volume.resample(self.grid, fill=fill)
             old = state.get(key)
             if old is not None and key is Field.DEAD:
@@ -227,7 +231,7 @@ class Anatomy:
             imaged=self.imaged.resample(grid),
             image=None if self.image is None else self.image.resample(grid, fill=-1024.0),
             masks={k: smooth_resample(v, grid) for k, v in self.masks.items()},
-            state={k: v.resample(grid, fill=37.0 if k is Field.TEMPERATURE_C else 0.0) for k, v in self.state.items()},
+            state={k: v.resample(grid, fill=37.0 if k in WARM else 0.0) for k, v in self.state.items()},
         )
 
 

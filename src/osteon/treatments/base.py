@@ -216,9 +216,10 @@ class Treatment(ABC):
     """A treatment. Final classes only; found by name in ``treatments/catalog.py`` or the entry point ``osteon.treatments``.
 
     Subclasses set ``name``, ``family`` ("ablation", "mechanics", "radiation", "drugs", ...), ``title`` (as a clinician reads it),
-    ``rules`` (parsed rules.yaml: a list of dicts) and ``devices`` (parsed devices.yaml: id to dict). ``most_positions``: in how many
-    places one needle may be used one after the other in a session; ``can_pull_back``: whether it may be drawn back along its shaft
-    and used again. Such a treatment starts from the ``Anatomy.state`` that the last application left (dead tissue, temperature).
+    ``rules`` (parsed rules.yaml: a list of dicts) and ``devices`` (parsed devices.yaml: id to dict). ``most_positions``: in how
+    many places one needle may be used one after the other in a session; ``can_pull_back``: whether it may be drawn back along its
+    shaft and used again. Such a treatment starts from the ``Anatomy.state`` that the last application left (dead tissue,
+    temperature) and tells in the measure ``cooling_s`` how long after power off that was.
     """
 
     name: str

@@ -36,8 +36,8 @@ ASSUMED = (
     "A cooled shaft is held at 37 °C behind its wall from 2 mm behind the slot; its coolant takes what the line inside loses.",
 )
 AFTER_ANOTHER = (
-    "Begins with the temperature and without the blood flow that the application before it left; water that it boiled off counts as "
-    "there again."
+    "Begins with the temperature and without the blood flow that the application before it left; water that it boiled off counts "
+    "as there again."
 )
 
 
