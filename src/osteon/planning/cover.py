@@ -17,6 +17,7 @@ from osteon.treatments.base import NeedlePose
 
 MOST_STATIONS = 7
 STEP_MM = 5.0  # between zones along one way
+MOST_EXCHANGES = 20
 OVERLAP = 0.85  # of the half axes of a zone, so that neighbouring zones overlap and none is wanted to its very edge
 NEW_ENTRY, SPREAD = 0.02, 0.1  # what another puncture, and an uneven spread of positions, count against coverage
 
@@ -140,30 +141,42 @@ def cover(away: Array, ways: Sequence[int], count: int) -> tuple[list[int], floa
     list of int, float
         Which, and the part of the target that they cover.
     """
+    numbers = np.asarray(ways)
+    sets = [_choose(away, numbers, np.arange(len(away)), count)]
+    if count > 1:  # exchanging one at a time never leaves two ways for one
+        sets.extend(_choose(away, numbers, np.flatnonzero(numbers == w), count) for w in np.unique(numbers))
+    chosen = max(sets, key=lambda each: round(_worth(away, numbers, each), 6))
+    return chosen, float((away[chosen].min(axis=0) <= 1.0).mean())
 
-    def worth(chosen: Sequence[int], others: Array) -> Array:
-        """Value of adding each candidate to those chosen."""
-        nearest = np.minimum(others, away)
-        used = {ways[c] for c in chosen}
-        punctures = np.array([len(used | {w}) for w in ways], float)
-        return np.asarray((nearest <= 1.0).mean(axis=1) - SPREAD * nearest.mean(axis=1) - NEW_ENTRY * punctures)
+
+def _worth(away: Array, ways: Array, chosen: Sequence[int]) -> float:
+    nearest = away[list(chosen)].min(axis=0)
+    return float((nearest <= 1.0).mean() - SPREAD * nearest.mean() - NEW_ENTRY * len(set(ways[list(chosen)])))
+
+
+def _choose(away: Array, ways: Array, among: Array, count: int) -> list[int]:
+    """Choose greedily among some candidates, then exchange one by one while that is worth more."""
+
+    def best(rest: Sequence[int]) -> int:
+        nearest = np.minimum(away[among], away[list(rest)].min(axis=0)) if rest else away[among]
+        used = set(ways[list(rest)])
+        punctures = np.array([len(used | {w}) for w in ways[among]], float)
+        value = (nearest <= 1.0).mean(axis=1) - SPREAD * nearest.mean(axis=1) - NEW_ENTRY * punctures
+        return int(among[np.argmax(np.round(value, 6))])
 
     chosen: list[int] = []
-    nothing = np.full(away.shape[1], np.inf, np.float32)
     for _ in range(count):
-        nearest = away[chosen].min(axis=0) if chosen else nothing
-        chosen.append(int(np.argmax(np.round(worth(chosen, nearest), 6))))
-    for _ in range(20):
+        chosen.append(best(chosen))
+    for _ in range(MOST_EXCHANGES):
         before = list(chosen)
         for i in range(count):
             rest = chosen[:i] + chosen[i + 1 :]
-            value = np.round(worth(rest, away[rest].min(axis=0) if rest else nothing), 6)
-            best = int(np.argmax(value))
-            if value[best] > value[chosen[i]] + 1e-6:
-                chosen[i] = best
+            other = [*chosen[:i], best(rest), *chosen[i + 1 :]]
+            if _worth(away, ways, other) > _worth(away, ways, chosen) + 1e-6:
+                chosen = other
         if chosen == before:
             break
-    return chosen, float((away[chosen].min(axis=0) <= 1.0).mean())
+    return chosen
 
 
 def in_order(poses: Sequence[tuple[int, NeedlePose]]) -> list[NeedlePose]:

@@ -97,11 +97,7 @@ def search_overlap(
         return None
     every = coarse.box.grid.to_mm(np.argwhere(coarse.target.array))
     target = every[:: max(1, len(every) // MOST_POINTS)]
-    ways = list(dict.fromkeys(c.setting.poses[0] for c in usable))[:1]
-    for station in stations(target, zone):
-        for aimed in ways_to(station):
-            beyond = np.array(aimed.tip_mm) + zone.behind_tip_mm * np.array(aimed.direction)
-            ways.append(NeedlePose(aimed.entry_mm, (float(beyond[0]), float(beyond[1]), float(beyond[2]))))
+    ways = _ways(usable[0].setting.poses[0], target, zone, ways_to)
     offered = [each for each in candidates(ways, target, zone, treatment.can_pull_back) if allowed is None or allowed(each[1])]
     if len(offered) < 2:
         return None
@@ -121,6 +117,16 @@ def search_overlap(
             break
     single = usable[0].coverage
     return best if best is not None and best.last.breaches == 0 and best.last.coverage >= single + WORTH else None
+
+
+def _ways(first: NeedlePose, target: Array, zone: Zone, ways_to: Callable[[Array], Sequence[NeedlePose]]) -> list[NeedlePose]:
+    """Return the way of the best single zone and those to points along the target, with the tip beyond the zone's middle."""
+    ways = [first]
+    for station in stations(target, zone):
+        for aimed in ways_to(station):
+            x, y, z = np.array(aimed.tip_mm) + zone.behind_tip_mm * np.array(aimed.direction)
+            ways.append(NeedlePose(aimed.entry_mm, (float(x), float(y), float(z))))
+    return ways
 
 
 def _dial_in(
