@@ -24,12 +24,24 @@ L3 = ((-12.0, -146.0, 316.0), 25.0, "vertebra_L3")
 NERVE = {"polyline_mm": [[-40, -80, 195], [-50, -86, 178], [-66, -92, 160], [-74, -98, 140], [-78, -100, 118]], "radius": "5 mm"}
 DAY = "2025-03-05"
 PATIENT = {
-    "age_years": 63, "sex": "female", "ecog": {"value": 1, "date": DAY}, "platelets_e9_l": {"value": 210, "date": DAY},
-    "inr": {"value": 1.0, "date": DAY}, "anticoagulant": {"value": False, "date": DAY}, "coagulopathy_correctable": True,
-    "systemic_infection": False, "organ_failure_severe": False, "anaesthesia": ["general", "sedation", "local"],
-    "pregnant": False, "pacemaker": False, "primary": "breast", "disease_class": "metastasis", "bone_lesions_total": 3, "painful_regions": 1,
+    "age_years": 63,
+    "sex": "female",
+    "ecog": {"value": 1, "date": DAY},
+    "platelets_e9_l": {"value": 210, "date": DAY},
+    "inr": {"value": 1.0, "date": DAY},
+    "anticoagulant": {"value": False, "date": DAY},
+    "coagulopathy_correctable": True,
+    "systemic_infection": False,
+    "organ_failure_severe": False,
+    "anaesthesia": ["general", "sedation", "local"],
+    "pregnant": False,
+    "pacemaker": False,
+    "primary": "breast",
+    "disease_class": "metastasis",
+    "bone_lesions_total": 3,
+    "painful_regions": 1,
     "mdt_agreed": True,
-}  # fmt: skip
+}
 LESION = {
     "pain_vas": {"value": 7, "date": DAY}, "pain_functional": True, "pain_refractory": True, "pain_concordant": True,
     "progression": True, "local_infection": False, "fracture": "none", "weight_bearing": True, "histology_known": True,

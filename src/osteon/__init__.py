@@ -1,7 +1,7 @@
 """osteon follows one patient's bone metastasis along the clinical path. Research use only, not a medical device.
 
-Public names: load_case, assess, select, plan, journey, write_report, cite, Cache, PlanRequest, Volume, Anatomy, OsteonError. They are
-imported when first used, so that ``import osteon`` stays quick.
+Public names: load_case, assess, select, plan, journey, write_report, cite, Cache, PlanRequest, Volume, Anatomy, OsteonError. They
+are imported when first used, so that ``import osteon`` stays quick.
 """
 
 from __future__ import annotations
@@ -41,8 +41,19 @@ _HOMES = {
     "OsteonError": "osteon.errors",
 }
 __all__ = [
-    "Anatomy", "Cache", "OsteonError", "PlanRequest", "Volume", "assess", "cite", "journey", "load_case", "plan", "select", "write_report",
-]  # fmt: skip
+    "Anatomy",
+    "Cache",
+    "OsteonError",
+    "PlanRequest",
+    "Volume",
+    "assess",
+    "cite",
+    "journey",
+    "load_case",
+    "plan",
+    "select",
+    "write_report",
+]
 
 
 def __getattr__(name: str) -> object:

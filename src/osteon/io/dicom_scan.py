@@ -95,13 +95,13 @@ def text(header: Any, key: str) -> str:
     """Return a header entry as text without outer blanks; empty where it is missing or cannot be read."""
     try:
         value = header.get(key)
-    except Exception:  # pydicom converts on access and raises what it likes on a bad value
+        if value is None:
+            return ""
+        if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue":
+            return "\\".join(str(v) for v in value)
+        return str(value).strip()
+    except Exception:  # pydicom converts on access and on printing, and raises what it likes on a bad value
         return ""
-    if value is None:
-        return ""
-    if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue":
-        return "\\".join(str(v) for v in value)
-    return str(value).strip()
 
 
 def numbers(header: Any, key: str, count: int, path: Path) -> tuple[float, ...] | None:

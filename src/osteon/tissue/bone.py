@@ -132,7 +132,12 @@ def properties_map(anatomy: Anatomy, frequency_hz: float, draw: DrawFunction | N
     hu = anatomy.image.array.astype(np.float32)
     notes: list[str] = []
     labels = label_voxels(anatomy, hu, constants, notes)
-    table = np.array([row_fields(name, band, constants, anatomy.grid) for name in LABELS], np.float32)
+    present = {
+        LABELS[code] for code in np.unique(labels)
+    }  # what is not here is not looked up, so that `cite` names only what was used
+    absent = (0.0,) * len(FIELDS)
+    rows = [row_fields(name, band, constants, anatomy.grid) if name in present else absent for name in LABELS]
+    table = np.array(rows, np.float32)
     fields = {name: table[:, column][labels] for column, name in enumerate(FIELDS)}
     clamped = _mix_bones(anatomy, hu, labels, fields, band, constants, notes)
     metal = int((labels == CODE["titanium"]).sum())
