@@ -101,11 +101,24 @@ def print_report(outcome: Report) -> None:
     from rich.table import Table
 
     console = Console()
-    table = Table("quantity", "ours", "reference", "error", "tolerance", "unit", "", title=outcome.name, box=None, pad_edge=False)
+    table = Table(
+        "quantity",
+        "ours",
+        "low to high",
+        "reference",
+        "error",
+        "tolerance",
+        "unit",
+        "",
+        title=outcome.name,
+        box=None,
+        pad_edge=False,
+    )
     words = {True: "pass", False: "FAIL", None: ""}
     for row in outcome.rows:
         figures = [("-" if x is None else f"{x:.5g}") for x in (row.value, row.reference, row.error, row.tolerance)]
-        table.add_row(row.quantity, *figures, row.unit, words[row.passed])
+        band = "-" if math.isnan(row.low) or row.low == row.high else f"{row.low:.4g} to {row.high:.4g}"
+        table.add_row(row.quantity, figures[0], band, *figures[1:], row.unit, words[row.passed])
     console.print(table)
     for line in outcome.assumptions:
         console.print(f"  assumed: {line}", markup=False, highlight=False)
