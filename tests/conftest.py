@@ -7,7 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("same", derandomize=True)  # the same examples each time, so that a red run is a change
+settings.register_profile("search", max_examples=1000, deadline=None)
+settings.load_profile(os.environ.get("OSTEON_HYPOTHESIS", "same"))
 ROOT = Path(__file__).resolve().parents[1]
 GIVEN = os.environ.get("OSTEON_SHARED")
 SHARED = Path(GIVEN) if GIVEN else ROOT.parent / "shared"
