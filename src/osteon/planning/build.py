@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -32,6 +31,7 @@ from osteon.planning.session import (
 )
 from osteon.planning.target import Target, boxed, define_target, planning_box
 from osteon.planning.trajectory import positions_from
+from osteon.selection.explain import label
 from osteon.selection.verdicts import Verdict, Verdicts
 from osteon.space.anatomy import Anatomy, structure
 from osteon.treatments.base import Ended, Goal, Treatment
@@ -131,15 +131,10 @@ def unknown_in_words(verdict: Verdict) -> str:
         name for r in verdict.reasons if r.kind in ("exclusion", "requirement") and r.truth == "unknown" for name in r.unknown
     ]
     listed = list(dict.fromkeys(facts)) or list(dict.fromkeys(n for group in verdict.missing[:1] for n in group))
-    words = [_fact_in_words(n) for n in listed] or ["what is missing"]
+    words = [label(n) for n in listed] or ["what is missing"]
     if len(words) == 1:
         return f"{words[0]} is"
     return f"{', '.join(words[:-1])} and {words[-1]} are"
-
-
-def _fact_in_words(name: str) -> str:
-    short = re.sub(r"_(e9_l|mm2?|ml|hu|weeks|years)$", "", name)
-    return {"inr": "INR", "ecog": "ECOG", "pain_vas": "pain (VAS)"}.get(short, short.replace("_", " "))
 
 
 def _site(assessment: Assessment, lesion: LesionAssessment) -> Site:
