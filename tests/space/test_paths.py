@@ -122,9 +122,7 @@ def test_law_surface_points_lie_on_the_ball_and_normals_point_outward(spacing, o
     out = points - [1, -2, 0.5]
     radius = np.linalg.norm(out, axis=1)
     assert np.abs(radius - 14).max() <= max(spacing)
-    agreement = ((out / radius[:, None]) * normals).sum(
-        1
-    )  # steps of 3 mm voxels turn single normals by up to 45°
+    agreement = ((out / radius[:, None]) * normals).sum(1)  # steps of 3 mm voxels turn single normals by up to 45°
     assert agreement.min() > 0.5
     assert agreement.mean() > 0.9
     assert len(points) > 100

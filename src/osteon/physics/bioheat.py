@@ -19,6 +19,7 @@ from osteon.errors import InputError
 from osteon.physics import bioheat_kernels as kernels
 from osteon.physics import damage
 from osteon.physics.bioheat_march import March
+from osteon.space.shapes import Mask, Samples, ScalarField
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Source = Array | Callable[[float, Array], Array] | None
@@ -144,12 +145,12 @@ class HeatResult:
         Where ``snapshot_every_s`` was given.
     """
 
-    temperature_c: Array
-    peak_c: Array
-    cem43_min: Array
-    omega: dict[str, Array]
-    coagulated: Array
-    traces: dict[str, tuple[Array, Array]]
+    temperature_c: ScalarField
+    peak_c: ScalarField
+    cem43_min: ScalarField
+    omega: dict[str, ScalarField]
+    coagulated: Mask
+    traces: dict[str, tuple[Samples, Samples]]
     hottest: dict[str, tuple[float, int, float]]
     energy_in_j: float
     energy_stored_j: float

@@ -19,6 +19,7 @@ from scipy import ndimage
 from osteon.errors import InputError, MissingError
 from osteon.evidence.value import Value
 from osteon.space.anatomy import Anatomy, Kind, Structure
+from osteon.space.shapes import Labels, ScalarField
 from osteon.space.volume import Array, Grid
 from osteon.tissue.properties import Constants, DrawFunction
 
@@ -79,13 +80,13 @@ class TissueMap:
 
     grid: Grid
     frequency_hz: float
-    conductivity: Array
-    heat_capacity: Array
-    perfusion: Array
-    vaporisation_heat: Array
-    permittivity: Array
-    conductivity_s_m: Array
-    labels: Array
+    conductivity: ScalarField
+    heat_capacity: ScalarField
+    perfusion: ScalarField
+    vaporisation_heat: ScalarField
+    permittivity: ScalarField
+    conductivity_s_m: ScalarField
+    labels: Labels
     used: Mapping[str, Value]
     assumptions: tuple[str, ...]
     clamped_voxels: int = 0

@@ -13,6 +13,7 @@ from scipy import ndimage
 from scipy.interpolate import PchipInterpolator
 
 from osteon.errors import InputError
+from osteon.space.shapes import ScalarField
 from osteon.space.volume import Grid, Volume
 from osteon.treatments.base import NeedlePose
 from osteon.treatments.microwave.antenna import Medium, Pattern
@@ -122,7 +123,7 @@ def zone_centre_mm(pattern: Pattern, radius_mm: float = 8.0) -> float:
     return float(0.5 * (warm[0] + warm[-1]))
 
 
-def place(pattern: Pattern, pose: NeedlePose, grid: Grid, conductivity: Volume | None = None) -> Array:
+def place(pattern: Pattern, pose: NeedlePose, grid: Grid, conductivity: Volume | None = None) -> ScalarField:
     """Put a pattern into voxels.
 
     Voxels near the axis are sampled many times within, then all are scaled by one factor so that the lattice, continued
@@ -198,7 +199,7 @@ def _scaled(heating: Array, pattern: Pattern, height: Array, radius: Array, cond
     return cast(Array, new * (float(heating.sum()) / total) if total > 0 else heating)
 
 
-def place_along_shaft(watt: float, from_mm: float, to_mm: float, pose: NeedlePose, grid: Grid) -> Array:
+def place_along_shaft(watt: float, from_mm: float, to_mm: float, pose: NeedlePose, grid: Grid) -> ScalarField:
     """Spread a power evenly along the shaft, for example what the line inside an uncooled shaft gives off.
 
     Parameters
