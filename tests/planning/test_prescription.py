@@ -7,6 +7,7 @@ import pytest
 from osteon.planning.plan import Path, PathSearch
 from osteon.planning.prescription import needle_lines, prescribe
 from osteon.space.anatomy import structure
+from osteon.space.volume import Volume
 from osteon.treatments.base import NeedlePose, Setting
 from planning.scene import ACCESS, block
 
@@ -52,7 +53,9 @@ def test_broken_cortex_takes_the_antenna_directly():
 
 
 def test_entry_from_midline_and_from_the_nearest_bone():
-    anatomy = block(spacing=1.0)
+    one_sided = block(spacing=1.0)
+    other = one_sided.grid.to_mm(np.stack(np.indices(one_sided.grid.shape), axis=-1))[..., 0] > 60.0
+    anatomy = one_sided.with_mask(structure("hip_left"), Volume(other & one_sided.mask("body").array, one_sided.grid))
     lines = needle_lines(anatomy, LESION, HIP, NeedlePose((30.0, -80.0, 0.0), (0.0, 0.0, 0.0)), ACCESS)
     assert lines["entry_from_midline_mm"] == pytest.approx(30.0, abs=2.5)
     assert lines["entry_side_of_midline"] == "left"
@@ -60,6 +63,12 @@ def test_entry_from_midline_and_from_the_nearest_bone():
     assert lines["landmark"]["cranial_mm"] == pytest.approx(-24.0, abs=2.0)
     index = anatomy.grid.to_index(np.array([30.0, -80.0, 0.0]))[0]
     assert lines["entry_slice_index"] == round(index)
+
+
+def test_the_middle_of_one_side_is_no_midline():
+    lines = needle_lines(block(), LESION, HIP, STRAIGHT, ACCESS)
+    assert lines["entry_from_midline_mm"] is None
+    assert "cannot tell" in lines["midline_text"]
 
 
 def test_a_midline_that_the_image_cuts_is_not_told():

@@ -199,7 +199,8 @@ def _instruments(
 def midline_mm(anatomy: Anatomy, z_mm: float) -> float | None:
     """Return where the midline lies [LPS x]: middle of the spine near this height, else of all of it, else of the body.
 
-    None where spine or body is cut by the side of the image: the middle of a part is not the middle.
+    None where spine or body is cut by the side of the image, since the middle of a part is not the middle; and where neither a
+    spine nor both bones of a pair are outlined: the middle of one thigh is not the patient's midline.
     """
     seen = anatomy.imaged.grid.to_mm(np.argwhere(anatomy.imaged.array[::4, ::4, ::4]) * 4.0)[:, 0]
     edge = 5.0 * max(anatomy.grid.spacing_mm)
@@ -209,17 +210,24 @@ def midline_mm(anatomy: Anatomy, z_mm: float) -> float | None:
         every = np.concatenate(places)
         near = every[np.abs(every[:, 2] - z_mm) < 30.0]
         x = (near if len(near) > 50 else every)[:, 0]
-    else:
+    elif _shows_both_sides(anatomy):
         body = body_of(anatomy)
         x = body.grid.to_mm(np.argwhere(body.array[::4, ::4, ::4]) * 4.0)[:, 0]
+    else:
+        return None
     if len(x) == 0 or len(seen) == 0 or x.min() < seen.min() + edge or x.max() > seen.max() - edge:
         return None
     return float(0.5 * (x.min() + x.max()))
 
 
+def _shows_both_sides(anatomy: Anatomy) -> bool:
+    bones = {s.id for s in anatomy.of_kind("bone")}
+    return any(name.removesuffix("_left") + "_right" in bones for name in bones if name.endswith("_left"))
+
+
 def _from_midline(entry_x: float, midline: float | None) -> dict[str, object]:
     if midline is None:
-        text = "cannot tell: spine and body are cut by the side of the image; measure from the landmark"
+        text = "cannot tell: the image does not show the whole of spine or body; measure from the landmark"
         return {"entry_from_midline_mm": None, "entry_side_of_midline": "", "midline_x_mm": None, "midline_text": text}
     away, side = abs(entry_x - midline), "left" if entry_x > midline else "right"
     return {

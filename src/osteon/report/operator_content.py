@@ -155,7 +155,10 @@ def procedure_sheet(plan: Plan, facts: Mapping[str, Fact], verdict: Verdict | No
         doubt = " (not judged by the plan)" if finding.value is None else ""
         stops.setdefault(words.number(finding.limit, "°C"), []).append(words.structure_name(finding.structure) + doubt)
     wanted = [
-        m for r in (verdict.reasons if verdict else ()) if r.kind == "caution" and r.truth != "false" for m in r.mitigations
+        m
+        for r in (verdict.reasons if verdict else ())
+        if r.kind == "caution" and r.truth in ("true", "unknown")
+        for m in r.mitigations
     ]
     return {
         "place": place,
