@@ -54,7 +54,7 @@ def test_broken_cortex_takes_the_antenna_directly():
 
 def test_entry_from_midline_and_from_the_nearest_bone():
     one_sided = block(spacing=1.0)
-    other = one_sided.grid.to_mm(np.stack(np.indices(one_sided.grid.shape), axis=-1))[..., 0] > 60.0
+    other = one_sided.grid.to_mm(np.stack(np.indices(one_sided.grid.shape), axis=-1))[..., 1] > 60.0
     anatomy = one_sided.with_mask(structure("hip_left"), Volume(other & one_sided.mask("body").array, one_sided.grid))
     lines = needle_lines(anatomy, LESION, HIP, NeedlePose((30.0, -80.0, 0.0), (0.0, 0.0, 0.0)), ACCESS)
     assert lines["entry_from_midline_mm"] == pytest.approx(30.0, abs=2.5)
