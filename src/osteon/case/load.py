@@ -126,6 +126,12 @@ def _digests(model: CaseModel, file: Path, lines: Lines) -> dict[str, str]:
                 "On another machine the case would not be found.",
                 "Give it relative to case.yaml.",
             )
+        if len(name.encode()) > 4000 or any(len(part.encode()) > 255 for part in Path(name).parts):
+            raise CaseFileError(
+                f"{where}: the file name {name[:40]}... has {len(name)} characters.",
+                "No file system holds such a name, so this file cannot be there.",
+                "Correct the name.",
+            )
         if not (file.parent / name).exists():
             raise images.missing(file.parent / name, where)
         if name not in found:
