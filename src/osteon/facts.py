@@ -147,8 +147,7 @@ def vocabulary() -> Mapping[str, FactType]:
 def merge(facts: Iterable[Fact]) -> Fact:
     """Join facts of one name that come from several origins.
 
-    Unknown yields to anything; equal states are one; contradicting states become ``OneOf(conflict=True)``, or the hull of
-    intervals where numbers overlap.
+    Unknown yields to anything; equal states are one; contradicting states become ``OneOf(conflict=True)``.
 
     Parameters
     ----------

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from importlib import resources
-from typing import Any
 
 import numpy as np
 
 from osteon.assessment.results import RequiredStructure
-from osteon.evidence.value import Value, spread_from
+from osteon.evidence.value import Value, values_in
 from osteon.facts import Fact, NotApplicable, Origin, State, Unknown, vocabulary
 from osteon.space.anatomy import Anatomy, Structure
 from osteon.space.paths import Point, gap_mm
@@ -27,14 +25,7 @@ NO_CT = "cannot tell: needs a CT (HU are defined on CT only)"
 @cache
 def thresholds() -> Mapping[str, Value]:
     """Return the thresholds of ``thresholds.yaml``, each with unit, spread and source."""
-    import yaml
-
-    text = resources.files("osteon.assessment").joinpath("thresholds.yaml").read_text(encoding="utf-8")
-    entries: dict[str, dict[str, Any]] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return {
-        name: Value(float(e["number"]), e["unit"], spread_from(e["spread"]), e["source"], bool(e["verified"]))
-        for name, e in entries.items()
-    }
+    return values_in("osteon.assessment", "thresholds.yaml")
 
 
 def threshold(name: str) -> float:

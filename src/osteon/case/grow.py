@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
-from typing import Any
 
 import numpy as np
 
 from osteon.case.grow_core import Recipe, grow_region
 from osteon.errors import ImageError, InputError
-from osteon.evidence.value import Value, spread_from
+from osteon.evidence.value import Value, values_in
 from osteon.space.anatomy import smooth_resample
 from osteon.space.volume import Array, Volume
 
@@ -22,14 +20,7 @@ FINEST_MM, SAME_STEP = 1.0, 1.2
 @cache
 def thresholds() -> Mapping[str, Value]:
     """Return the thresholds of ``segment.yaml``, each with unit, spread and source."""
-    import yaml
-
-    text = resources.files("osteon.case").joinpath("segment.yaml").read_text(encoding="utf-8")
-    entries: dict[str, dict[str, Any]] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    return {
-        name: Value(float(e["number"]), e["unit"], spread_from(e["spread"]), e["source"], bool(e["verified"]))
-        for name, e in entries.items()
-    }
+    return values_in("osteon.case", "segment.yaml")
 
 
 def threshold(name: str) -> float:

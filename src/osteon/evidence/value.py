@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -130,3 +131,21 @@ def spread_from(entry: dict[str, Any] | str | None) -> Spread:
     if kind not in kinds:
         raise ValueError(f"unknown spread {kind!r}; use normal, uniform or lognormal")
     return kinds[kind](*[float(a) for a in listed])
+
+
+def values_in(package: str, name: str) -> dict[str, Value]:
+    """Read a data file whose entries are ``{number, unit, spread, source, verified}``, by entry.
+
+    Parameters
+    ----------
+    package, name : str
+        Where the YAML file lies, for example ``"osteon.case", "segment.yaml"``.
+    """
+    import yaml
+
+    text = resources.files(package).joinpath(name).read_text(encoding="utf-8")
+    entries: dict[str, dict[str, Any]] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return {
+        key: Value(float(e["number"]), e["unit"], spread_from(e["spread"]), e["source"], bool(e["verified"]))
+        for key, e in entries.items()
+    }
