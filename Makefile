@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+FUZZ ?= 100000
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test check validate bench clean help
@@ -38,8 +39,9 @@ test: $(VENV)/.test  ## run the tests
 check: $(VENV)/.dev  ## format, lint, types, import contracts, docstrings
 	scripts/check
 
-validate: $(VENV)/.test  ## slow tests and every reference case
+validate: $(VENV)/.test  ## slow tests, 100,000 spoiled files, and every reference case
 	scripts/test -m slow
+	NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python tests/robustness/fuzz.py $(FUZZ) --keep
 	$(BIN)/osteon validate all
 
 bench: $(VENV)/.bench  ## benchmarks: time and error, with the memory triad and the load on each line

@@ -15,7 +15,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import date
@@ -31,6 +31,8 @@ from osteon import NUMBERS_VERSION
 from osteon.errors import InputError, OsteonError
 
 T = TypeVar("T")
+Given = Sequence[np.ndarray[Any, Any]]
+"""Arrays that follow from a key's inputs, so that a reader of an entry holds them already: an entry names them only."""
 
 
 def canonical_json(value: Any) -> str:
@@ -70,11 +72,16 @@ def key(stage: str, inputs: Any, *digests: str) -> str:
     return sha.hexdigest()
 
 
-def encode(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
-    """Turn dataclasses, enums, tuples, sets, dates, paths and mappings into a JSON tree; arrays are put aside by number."""
+def encode(value: Any, arrays: list[np.ndarray[Any, Any]], given: Given = ()) -> Any:
+    """Turn dataclasses, enums, tuples, sets, dates, paths and mappings into a JSON tree; arrays are put aside by number.
+
+    An array that is one of ``given`` is only named: whoever reads the tree has it already.
+    """
     match value:
         case None | bool() | str():
             return _plain(value)
+        case np.ndarray() if any(value is known for known in given):
+            return {"$given": next(i for i, known in enumerate(given) if value is known), "shape": list(value.shape)}
         case np.ndarray() if value.dtype == bool:
             arrays.append(np.packbits(value))
             return {"$bits": len(arrays) - 1, "shape": list(value.shape)}
@@ -82,7 +89,7 @@ def encode(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
             arrays.append(value)
             return {"$array": len(arrays) - 1}
         case np.generic():
-            return encode(value.item(), arrays)
+            return encode(value.item(), arrays, given)
         case int():
             return value
         case float():
@@ -92,20 +99,23 @@ def encode(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
         case Path():
             return {"$path": str(value)}
         case list():
-            return [encode(v, arrays) for v in value]
+            return [encode(v, arrays, given) for v in value]
         case tuple():
-            return {"$tuple": [encode(v, arrays) for v in value]}
+            return {"$tuple": [encode(v, arrays, given) for v in value]}
         case frozenset() | set():
-            items = [encode(v, arrays) for v in value]
+            items = [encode(v, arrays, given) for v in value]
             return {"$set": sorted(items, key=canonical_json)}
+    if hasattr(value, "as_stored"):
+        name, parts = value.as_stored()
+        return {"$type": name, "fields": {k: encode(v, arrays, given) for k, v in parts.items()}}
     if is_dataclass(value) and not isinstance(value, type):
         kind = type(value)
         return {
             "$type": f"{kind.__module__}:{kind.__qualname__}",
-            "fields": {f.name: encode(getattr(value, f.name), arrays) for f in fields(value)},
+            "fields": {f.name: encode(getattr(value, f.name), arrays, given) for f in fields(value)},
         }
     if isinstance(value, Mapping):
-        return {"$map": [[encode(k, arrays), encode(v, arrays)] for k, v in value.items()]}
+        return {"$map": [[encode(k, arrays, given), encode(v, arrays, given)] for k, v in value.items()]}
     raise TypeError(f"cannot write a {type(value).__name__} to the cache")
 
 
@@ -116,21 +126,26 @@ def _plain(value: object) -> Any:
     return value
 
 
-def decode(tree: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
+def decode(tree: Any, arrays: list[np.ndarray[Any, Any]], given: Given = ()) -> Any:
     """Undo ``encode``; only classes of osteon are built.
 
     Raises
     ------
     ValueError
-        If the tree names a class outside osteon.
+        If the tree names a class outside osteon, or a given array has another shape.
     """
     if isinstance(tree, list):
-        return [decode(v, arrays) for v in tree]
+        return [decode(v, arrays, given) for v in tree]
     if not isinstance(tree, dict):
         return tree
     match next(iter(tree)):
         case "$array":
             return arrays[tree["$array"]]
+        case "$given":
+            known = given[tree["$given"]]
+            if list(known.shape) != tree["shape"]:
+                raise ValueError(f"an array of {tree['shape']} was given when this was kept, now one of {list(known.shape)}")
+            return known
         case "$bits":
             shape = tuple(int(n) for n in tree["shape"])
             return np.unpackbits(arrays[tree["$bits"]], count=int(np.prod(shape, dtype=np.int64))).astype(bool).reshape(shape)
@@ -141,15 +156,15 @@ def decode(tree: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:
         case "$path":
             return Path(tree["$path"])
         case "$tuple":
-            return tuple(decode(v, arrays) for v in tree["$tuple"])
+            return tuple(decode(v, arrays, given) for v in tree["$tuple"])
         case "$set":
-            return frozenset(decode(v, arrays) for v in tree["$set"])
+            return frozenset(decode(v, arrays, given) for v in tree["$set"])
         case "$map":
-            return {decode(k, arrays): decode(v, arrays) for k, v in tree["$map"]}
+            return {decode(k, arrays, given): decode(v, arrays, given) for k, v in tree["$map"]}
         case "$enum":
             return _find(tree["$enum"])(tree["value"])
         case "$type":
-            return _find(tree["$type"])(**{k: decode(v, arrays) for k, v in tree["fields"].items()})
+            return _find(tree["$type"])(**{k: decode(v, arrays, given) for k, v in tree["fields"].items()})
     raise ValueError(f"unknown entry {next(iter(tree))!r} in a cache file")
 
 
@@ -317,8 +332,8 @@ class Cache:
     def _path(self, stage: str, digest: str) -> Path:
         return self.folder / stage / f"{digest}.npz"
 
-    def get_or(self, stage: str, digest: str, compute: Callable[[], T]) -> T:
-        """Return the entry of that key, or compute it and keep it where that is possible."""
+    def get_or(self, stage: str, digest: str, compute: Callable[[], T], given: Given = ()) -> T:
+        """Return the entry of that key, or compute it and keep it where that is possible; ``given`` arrays are not kept."""
         path = self._path(stage, digest)
         sweep(path.parent)
         if path.exists():
@@ -326,14 +341,14 @@ class Cache:
                 with np.load(path, allow_pickle=False) as stored:
                     tree = json.loads(stored["tree"].tobytes().decode())
                     arrays = [stored[f"a{i}"] for i in range(len(stored.files) - 1)]
-                value = cast(T, decode(tree, arrays))
+                value = cast(T, decode(tree, arrays, given))
                 self.hits += 1
                 return value
             except Exception as error:  # a damaged entry must never stop a run: it is named and recomputed
                 self.damaged.append(f"{path.name}: {type(error).__name__}")
         value = compute()
         found: list[np.ndarray[Any, Any]] = []
-        tree = encode(value, found)
+        tree = encode(value, found, given)
         buffer = io.BytesIO()
         text = np.frombuffer(canonical_json(tree).encode(), np.uint8)
         np.savez(buffer, tree=text, **cast(Any, {f"a{i}": a for i, a in enumerate(found)}))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from osteon import __version__
+from osteon import __version__, cli_outline
+from osteon.cli_privacy import register
 from osteon.errors import InputError, OsteonError
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ Samples = Annotated[int, typer.Option(min=0, max=1000, help="Runs of the uncerta
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the ensemble.")]
 Anyway = Annotated[bool, typer.Option("--anyway", help="Plan what is excluded or not indicated too; printed on every page.")]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder to write to; default: CASE/report.")]
+KeepIdentity = Annotated[bool, typer.Option("--keep-identity", help="Write names, numbers and file names as they are.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Recompute everything, whatever the cache holds.")]
 
 
@@ -162,19 +164,23 @@ def _request(
 
 
 def _travel(
-    folder: Path, request: PlanRequest, quiet: bool, *, with_plans: bool = True, fresh: bool = False, cache: Path | None = None
+    folder: Path, request: PlanRequest, quiet: bool, *, with_plans: bool = True, fresh: bool = False, keep_identity: bool = False
 ) -> Journey:
     import shutil
 
     from osteon.cache import Cache
+    from osteon.cli_privacy import say_hidden
     from osteon.jobs import Local
     from osteon.pathway import journey
 
-    store = Cache(cache or folder / ".osteon" / "cache")
+    store = Cache(folder / ".osteon" / "cache")
     if fresh:
         shutil.rmtree(store.folder, ignore_errors=True)
     with _progress(quiet) as observe:
-        result = journey(folder, request, cache=store, executor=Local(), observe=observe, with_plans=with_plans)
+        result = journey(
+            folder, request, cache=store, executor=Local(), observe=observe, with_plans=with_plans, keep_identity=keep_identity
+        )
+    say_hidden(result.hidden)
     for name in store.damaged:
         print(f"osteon: a damaged cache entry was recomputed: {name}", file=sys.stderr)
     if store.unkept:
@@ -286,6 +292,9 @@ def segment(
     nerve: Annotated[str | None, typer.Option(help="Structure to give as a line, for example sciatic_nerve_right.")] = None,
     line: Annotated[str | None, typer.Option(help="Its points, or a file of them: x y z per line or after each ;")] = None,
     radius: Annotated[float | None, typer.Option(min=0.5, max=20, help="Radius of the nerve [mm]; never guessed.")] = None,
+    diameter: Annotated[
+        float | None, typer.Option(help="About how large the lesion is, in mm; pulls the outline where its edge is not clear.")
+    ] = None,
     coordinates: Annotated[str, typer.Option(help="LPS, or RAS as 3D Slicer shows.")] = "LPS",
     replace: Annotated[bool, typer.Option("--replace", help="Replace an outline that is there.")] = False,
     as_json: AsJson = False,
@@ -313,7 +322,7 @@ def segment(
     from osteon.case.segment import segment as grow
     from osteon.report.preview import write_preview
 
-    found = grow(folder, lesion, _numbers(str(seed)), coordinates=coordinates, replace=replace)
+    found = grow(folder, lesion, _numbers(str(seed)), coordinates=coordinates, replace=replace, diameter_mm=diameter)
     preview = folder / f"lesion_{lesion}_preview.svg"
     write_preview(preview, found.image, found.mask, imaged=found.imaged, seed_mm=found.seed_mm, notes=found.notes)
     if as_json:
@@ -392,21 +401,24 @@ def report(
     seed: Seed = 0,
     anyway: Anyway = False,
     fresh: Fresh = False,
+    keep_identity: KeepIdentity = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Go all the way and write one self-contained page, journey.json, fields, needle and procedure sheet."""
     folder = _folder(case)
     request = _request(treatments, goal, spacing, samples, seed, anyway, policy)
-    _report(folder, out or folder / "report", request, as_json, quiet, fresh)
+    _report(folder, out or folder / "report", request, as_json, quiet, fresh, keep_identity)
 
 
-def _report(folder: Path, out: Path, request: PlanRequest, as_json: bool, quiet: bool, fresh: bool) -> None:
+def _report(
+    folder: Path, out: Path, request: PlanRequest, as_json: bool, quiet: bool, fresh: bool, keep_identity: bool = False
+) -> None:
     from osteon.cache import check_writable
     from osteon.report.html import write_report
 
     check_writable(out)
-    result = _travel(folder, request, quiet, fresh=fresh)
+    result = _travel(folder, request, quiet, fresh=fresh, keep_identity=keep_identity)
     page = write_report(result, out)
     if as_json:
         _print_json(_tree(result))
@@ -509,6 +521,10 @@ def validate(
     if as_json:
         _print_json(trees[0] if name != "all" else trees)
     raise typer.Exit(1 if failed else 0)
+
+
+register(app)
+cli_outline.register(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -104,6 +104,8 @@ class FactType:
         Whether ``assessment/measure.py`` can read it from the image.
     valid_days : int or None
         How long a dated value stays good.
+    unsettles : tuple of str
+        Of a yes-or-no fact: the facts that would no longer stand as the image gives them if the answer were yes.
     """
 
     name: str
@@ -114,6 +116,7 @@ class FactType:
     scope: Literal["patient", "lesion"]
     measured: bool = False
     valid_days: int | None = None
+    unsettles: tuple[str, ...] = ()
 
 
 @cache
@@ -139,6 +142,7 @@ def vocabulary() -> Mapping[str, FactType]:
             scope=entry["scope"],
             measured=bool(entry.get("measured", False)),
             valid_days=entry.get("valid_days"),
+            unsettles=tuple(entry.get("unsettles", ())),
         )
         for name, entry in entries.items()
     }

@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
 
 from osteon import NUMBERS_VERSION, __version__
 from osteon.assessment.assess import assess
@@ -25,6 +27,7 @@ from osteon.assessment.results import Assessment, LesionAssessment
 from osteon.cache import Cache, key
 from osteon.case.load import load_case
 from osteon.case.model import Case
+from osteon.case.private import Hidden, without_identity
 from osteon.jobs import Executor, Serial
 from osteon.planning.build import plan
 from osteon.planning.plan import Plan, PlanRequest
@@ -49,6 +52,8 @@ class Journey:
     provenance : mapping
         ``inputs`` (file to sha256), ``options``, ``versions`` and ``run`` (seconds per stage, date, machine: the only part
         that may differ between two runs).
+    hidden : Hidden
+        What was taken out of the case because it tells who the patient is. It is never written.
     """
 
     case: Case
@@ -57,6 +62,7 @@ class Journey:
     plans: tuple[Plan, ...]
     request: PlanRequest
     provenance: Mapping[str, object] = field(default_factory=dict)
+    hidden: Hidden = field(default_factory=Hidden)
 
 
 @dataclass
@@ -88,6 +94,7 @@ def journey(
     executor: Executor | None = None,
     observe: Observe = _silent,
     with_plans: bool = True,
+    keep_identity: bool = False,
 ) -> Journey:
     """Follow the patient of one case folder from the files to the plans.
 
@@ -105,6 +112,8 @@ def journey(
         Called with the stage's name and the fraction done.
     with_plans : bool
         False: stop after selection.
+    keep_identity : bool
+        True: what the case and its files say of who the patient is stays, and is shown and written.
 
     Returns
     -------
@@ -119,13 +128,18 @@ def journey(
     folder, request = Path(folder), request or PlanRequest()
     store = cache or Cache(folder / ".osteon" / "cache")
     clock = _Clock(observe)
-    case = clock.time("case", lambda: load_case(folder))
-    inputs = dict(case.digests)
-    assessment = clock.time("assess", lambda: _assessed(case, store))
+    case = clock.time(
+        "case", lambda: load_case(folder, cache=store, observe=lambda done: observe("case", done), aligning=observe)
+    )
+    hidden = Hidden()
+    if not keep_identity:
+        case, hidden = without_identity(case)
+    inputs, kept = dict(case.digests), ("identity kept",) if keep_identity else ()
+    assessment = clock.time("assess", lambda: _assessed(case, store, kept))
     verdicts = clock.time("select", lambda: select(assessment, request.policy))
     plans: tuple[Plan, ...] = ()
     if with_plans:
-        digest = key("plan", {"inputs": inputs, "request": request, "verdicts": verdicts})
+        digest = key("plan", {"inputs": inputs, "request": request, "verdicts": verdicts}, *kept)
 
         def compute() -> tuple[Plan, ...]:
             return tuple(plan(assessment, verdicts, request, executor or Serial(), observe))
@@ -139,16 +153,22 @@ def journey(
         "cache_damaged": list(store.damaged),
     }
     provenance = {"inputs": inputs, "options": _options(request), "versions": versions(), "run": run}
-    return Journey(case, assessment, verdicts, plans, request, provenance)
+    return Journey(case, assessment, verdicts, plans, request, provenance, hidden)
 
 
-def _assessed(case: Case, store: Cache) -> Assessment:
+def _assessed(case: Case, store: Cache, kept: tuple[str, ...]) -> Assessment:
     """Assess, or read what was assessed of the same files."""
 
     def compute() -> tuple[LesionAssessment, ...]:
         return assess(case).lesions
 
-    return Assessment(case, store.get_or("assess", key("assess", dict(case.digests)), compute))
+    return Assessment(case, store.get_or("assess", key("assess", dict(case.digests), *kept), compute, _arrays(case)))
+
+
+def _arrays(case: Case) -> list[np.ndarray[Any, Any]]:
+    """Return what the files of a case hold: no result needs to keep it a second time."""
+    volumes = [v for s in case.studies for v in (s.volume, s.imaged)] + list(case.masks.values())
+    return [v.kept for v in (*volumes, *(lesion.mask for lesion in case.lesions if lesion.mask is not None))]
 
 
 def _options(request: PlanRequest) -> dict[str, object]:

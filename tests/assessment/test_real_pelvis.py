@@ -7,7 +7,7 @@ import pytest
 
 from osteon.assessment.assess import assess
 from osteon.case.model import Case, Lesion, Study
-from osteon.facts import Interval, Known, NotApplicable, Unknown
+from osteon.facts import Interval, Known, NotApplicable, Unknown, possible
 from osteon.io import images, labels
 from osteon.space.anatomy import structure
 from osteon.space.volume import Volume
@@ -25,13 +25,17 @@ def pelvis(request):
     return image, outlines.masks
 
 
-def judged(pelvis, bone, centre, region=None, radius=12.5):
+def judged(pelvis, bone, centre, region=None, radius=12.5, outlined=True, lytic=False):
     image, masks = pelvis
     grid = image.volume.grid
     places = grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1))
     ball = Volume(np.linalg.norm(places - np.asarray(centre), axis=-1) <= radius, grid)
     lesion = Lesion("L1", structure(bone), {}, ball, "palliation", region, "SYNTHETIC ball")
-    case = Case(Path(), "pelvis_ct", {}, (lesion,), (Study("ct", "CT", None, image.volume, image.imaged),), masks)
+    volume = image.volume
+    if lytic:
+        volume = volume.with_array(np.where(ball.array, 40, volume.array).astype(np.float32))
+    study = Study("ct", "CT", None, volume, image.imaged, contrast=False)
+    case = Case(Path(), "pelvis_ct", {}, (lesion,), (study,), masks if outlined else {})
     return assess(case).lesions[0]
 
 
@@ -132,3 +136,62 @@ def test_real_pelvis_spinal_cord_label_is_canal_content_and_no_root(pelvis):
 def test_real_pelvis_thin_endplates_at_3_mm_are_not_called_a_breach(pelvis):
     body = voxels_mm(pelvis, "vertebra_L3").mean(0) + np.array([0, -12, 0])
     assert judged(pelvis, "vertebra_L3", body, "body").facts["cortex_contact"].state != Known("breached")
+
+
+HU_FACTS = ("mean_hu", "lytic_fraction", "blastic_fraction", "lesion_type", "cortex_contact", "cortex_loss_mm2")
+
+
+def test_real_pelvis_metal_closes_what_is_read_from_hu_in_the_left_femur_and_not_in_the_right(pelvis):
+    found = {}
+    for side in ("left", "right"):
+        femur = voxels_mm(pelvis, f"femur_{side}")
+        found[side] = judged(pelvis, f"femur_{side}", femur[femur[:, 2] < femur[:, 2].min() + 40].mean(0), radius=9)
+    left, right = found["left"], found["right"]
+    implant = left.anatomy.mask("implant").array
+    dense = pelvis[0].volume.array > 2000
+    assert dense.sum() == 529  # the data page
+    assert np.array_equal(implant, dense)  # one connected piece, all of it
+    assert not (implant & ~pelvis[1][structure("femur_left")].array).any()
+    for name in HU_FACTS:
+        assert "streaks of metal spoil HU here" in left.facts[name].state.why, name
+        assert "metal" not in str(right.facts[name].state), name
+    assert any(w.startswith("metal 0 mm from the lesion") for w in left.warnings)
+    assert not any(" mm from the lesion: " in w for w in right.warnings)
+
+
+def test_real_pelvis_without_label_map_three_lesions_are_measured_alike(pelvis):
+    """Tolerances set before: sizes equal, distances within a voxel (3 mm), answers about cortex do not exclude each other."""
+    femur = voxels_mm(pelvis, "femur_right")
+    for bone, centre, radius in (
+        ("hip_right", above_acetabulum(pelvis, "right"), 12.5),
+        ("vertebra_L3", voxels_mm(pelvis, "vertebra_L3").mean(0) + np.array([0, -12, 0]), 11),
+        ("femur_right", femur[femur[:, 2] < femur[:, 2].min() + 40].mean(0), 9),
+    ):
+        known, bare = (judged(pelvis, bone, centre, None, radius, outlined, lytic=True) for outlined in (True, False))
+        assert structure(bone) in bare.anatomy.approximate
+        assert structure("other_bone") in bare.anatomy.approximate
+        a, b = known.facts, bare.facts
+        for name in (
+            "volume_ml",
+            "size_max_mm",
+            "lesion_type",
+            "lytic_fraction",
+            "soft_tissue_component",
+            "side",
+            "implant_near",
+        ):
+            assert a[name].state == b[name].state, (bone, name)
+        for name in ("depth_from_skin_mm", "distance_skin_mm"):
+            assert b[name].value == pytest.approx(a[name].value, abs=3), (bone, name)
+        assert set(possible(a["cortex_contact"].state)) & set(possible(b["cortex_contact"].state)), bone
+        loss = [_ends(f["cortex_loss_mm2"].state) for f in (a, b)]
+        assert loss[0][0] <= loss[1][1], (bone, loss)
+        assert loss[1][0] <= loss[0][1], (bone, loss)
+
+
+def test_real_pelvis_healthy_bones_show_no_gap(pelvis, right_ilium):
+    assert not any("possible fracture" in w for w in right_ilium.warnings)
+
+
+def _ends(state):
+    return (state.low, state.high) if isinstance(state, Interval) else (state.value, state.value)

@@ -12,7 +12,7 @@ from osteon.space.volume import Grid, Volume
 
 def test_every_bone_of_the_vocabulary_has_a_list():
     bones = {family(s) for s in structures().values() if s.kind == "bone"}
-    assert bones == set(rules()["bones"])
+    assert bones - {"other_bone"} == set(rules()["bones"])  # a piece without a name has no list; its region stays unknown
 
 
 def test_every_name_in_the_lists_is_in_the_vocabulary_and_every_zone_judges_the_skin():

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from osteon.cache import Cache
 from osteon.case import align as align_module
 from osteon.case import phantom
 from osteon.case.align import align, align_study
 from osteon.case.model import Case, Lesion, Study
+from osteon.case.places import Places
 from osteon.errors import ImageError, MissingError
 from osteon.io import images
 from osteon.io.register import Refusal, Registration
@@ -177,3 +179,102 @@ def test_sarcoma_ct_and_mr_are_in_register_to_two_voxels(real, patient):
     assert out.accepted, out.text
     assert out.registration.header_gap_mm <= 2 * max(planning.volume.spacing_mm)
     assert out.error_mm <= 2 * max(planning.volume.spacing_mm)
+
+
+def test_headers_of_another_day_do_not_stand(monkeypatch, planning):
+    """A patient never lies down twice in the same place, so headers that happen to be near tell nothing."""
+    coarse = answer(ended="refused", refusals=(POOR,), error_mm=7.0, header_gap_mm=4.0)
+    out = decided(monkeypatch, planning, coarse, replace(planning, id="mr1", modality="MR", date=date(2026, 2, 20)))
+    assert (out.accepted, out.by) == (False, "nothing")
+
+
+def test_headers_of_another_day_may_lie_elsewhere_without_warning(monkeypatch, planning):
+    other = replace(planning, id="mr1", modality="MR", date=date(2026, 2, 20))
+    out = decided(monkeypatch, planning, answer(header_gap_mm=90.0), other)
+    assert out.accepted
+    assert not out.headers_contradicted
+    assert "WARNING" not in out.text
+    assert "of another day, place it 90 mm" in out.text
+
+
+def test_two_ct_that_agree_too_little_may_be_two_patients(monkeypatch, planning):
+    out = decided(monkeypatch, planning, answer(metric=0.24), replace(planning, id="ct0"))
+    assert (out.accepted, out.transform) == (False, None)
+    assert "Check that both are of this patient" in out.text
+    assert decided(monkeypatch, planning, answer(metric=0.24)).accepted  # an MR tells less
+
+
+def test_error_where_headers_stand_is_the_gap_at_that_place(monkeypatch, planning):
+    turn = np.eye(4)
+    turn[0, 3] = 3.0
+    out = decided(
+        monkeypatch, planning, answer(transform=turn, ended="refused", refusals=(POOR,), error_mm=7.0, header_gap_mm=3.0)
+    )
+    assert out.by == "headers"
+    assert out.error_at(np.zeros((1, 3))) == pytest.approx(max(3.0, out.error_mm))
+
+
+def test_error_of_a_refused_alignment_is_none_to_be_had(monkeypatch, planning):
+    out = decided(monkeypatch, planning, answer(ended="refused", refusals=(POOR,), header_gap_mm=50.0))
+    with pytest.raises(ImageError, match="not aligned"):
+        out.error_at(np.zeros((1, 3)))
+
+
+def test_nothing_is_aligned_without_a_planning_ct_and_nothing_carried(planning):
+    mr = replace(planning, id="mr1", modality="MR")
+    pet = replace(planning, id="pet1", modality="PT")
+    assert align_module.aligned((mr, pet), mr, []) == ()
+    places = Places(Path(), (mr, pet), mr)
+    assert places.carry(mr.imaged, mr) == (mr.imaged, 0.0)
+    with pytest.raises(ImageError, match="aligned to nothing"):
+        places.carry(pet.imaged, pet)
+
+
+def test_each_study_is_kept_by_itself(monkeypatch, planning, tmp_path):
+    asked = []
+
+    def fake(_, moving, **more):
+        asked.append(moving)
+        return answer()
+
+    monkeypatch.setattr(align_module, "register", fake)
+    mr, ct0 = replace(planning, id="mr1", modality="MR"), replace(planning, id="ct0", date=date(2025, 1, 1))
+    cache, stamps = Cache(tmp_path), {"ct1": "a", "mr1": "b", "ct0": "c"}
+    align_module.aligned((planning, mr), planning, [], cache, stamps)
+    align_module.aligned((planning, mr, ct0), planning, [], cache, stamps)
+    assert len(asked) == 2
+    later = align_module.aligned((planning, replace(mr, date=date(2026, 3, 5))), planning, [], cache, stamps)
+    assert later[0].days == 4  # the day is a part of the key
+    align_module.aligned((planning, mr), planning, [], cache, {**stamps, "mr1": "other file"})
+    assert len(asked) == 4
+
+
+@pytest.mark.real
+def test_real_sarcoma_pet_of_one_frame_of_reference_stays_within_a_voxel_of_its_headers(real):
+    folder = real("sarcoma") / "nifti" / "STS_018"
+    planning, pet = load("ct", "CT", folder / "CT_image.nii.gz"), load("pet", "PT", folder / "PET_image.nii.gz")
+    tumour = images.read(folder / "CT_mask.nii.gz").volume
+    out = align_study(planning, pet, target_mm=tumour.grid.to_mm(np.argwhere(tumour.array > 0.5)[::400]))
+    assert out.accepted, out.text
+    assert out.registration.header_gap_mm <= max(pet.volume.spacing_mm)
+
+
+@pytest.mark.real
+def test_real_sarcoma_mr_outline_carried_to_the_ct_meets_the_ct_outline_within_the_error(real):
+    """The set's own outlines on MR and CT are an answer that the registration has not seen."""
+    folder = real("sarcoma") / "nifti" / "STS_018"
+    planning, mr = load("ct", "CT", folder / "CT_image.nii.gz"), load("mr", "MR", folder / "MR_T1_image.nii.gz")
+    tumour, drawn = (images.read(folder / f"{name}_mask.nii.gz").volume for name in ("CT", "MR_T1"))
+    tumour, drawn = (Volume(m.array > 0.5, m.grid) for m in (tumour, drawn))
+    out = align_study(planning, mr, target_mm=align_module.points_of(tumour))
+    carried = out.carry(drawn, planning.volume.grid)
+    assert np.linalg.norm(carried.centre_mm() - tumour.centre_mm()) <= out.error_mm
+
+
+@pytest.mark.real
+def test_real_ct_of_another_patient_is_refused(real):
+    folder = real("sarcoma") / "nifti"
+    planning = load("ct", "CT", folder / "STS_018" / "CT_image.nii.gz")
+    other = load("ct0", "CT", real("pelvis_ct") / "example_ct.nii.gz")
+    out = align_study(planning, other)
+    assert (out.accepted, out.transform) == (False, None)

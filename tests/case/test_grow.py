@@ -182,6 +182,13 @@ def test_seeds_that_cannot_be_are_refused(offset: tuple[float, float, float], to
         grow(made.image, seed)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("diameter", [1.0, 200.0, float("nan")])
+def test_a_diameter_that_cannot_be_is_refused(diameter: float) -> None:
+    made = phantom("ilium", False)
+    with pytest.raises(InputError, match="A diameter of"):
+        grow(made.image, made.lesion_centre_mm, diameter_mm=diameter)
+
+
 def test_every_threshold_has_unit_spread_and_source() -> None:
     for name, value in thresholds().items():
         assert value.source, name
@@ -191,8 +198,12 @@ def test_every_threshold_has_unit_spread_and_source() -> None:
 
 
 @pytest.mark.real
-def test_real_pelvis_ct_with_synthetic_lesions(real, tmp_path) -> None:
-    """SYNTHETIC lesions in a real CT of 3 mm voxels and thin bone: Dice is printed; what fails must mostly say so itself."""
+@pytest.mark.parametrize("outlined", [True, False], ids=["bone outlined", "image only"])
+def test_real_pelvis_ct_with_synthetic_lesions(real, tmp_path, outlined: bool) -> None:
+    """SYNTHETIC lesions in a real CT of 3 mm voxels and thin bone: Dice is printed; what fails must mostly say so itself.
+
+    The surface was chosen on other lesions of hip_right; the other bones were not looked at before.
+    """
     folder = real("pelvis_ct")
     image, outlines = folder / "example_ct.nii.gz", folder / "example_seg_fast_force_split.nii.gz"
     ct = images.read(image).volume
@@ -200,18 +211,19 @@ def test_real_pelvis_ct_with_synthetic_lesions(real, tmp_path) -> None:
     rng = np.random.default_rng(11)
     found = []
     for number, name in enumerate(("hip_right", "hip_left", "vertebra_L2", "vertebra_L3", "vertebra_L4", "femur_right")):
-        depth = ndimage.distance_transform_edt(masks[structure(name)].array, sampling=ct.spacing_mm)
+        bone = masks[structure(name)]
+        depth = ndimage.distance_transform_edt(bone.array, sampling=ct.spacing_mm)
         deep = np.argwhere(depth > 0.7 * depth.max())
         centre = ct.grid.to_mm(deep[rng.integers(len(deep))])
         place = (float(centre[0]), float(centre[1]), float(centre[2]))
         case = implant(image, outlines, place, 22.0, name, tmp_path / str(number), breach=number % 2 == 1)
         truth = load_case(case).lesions[0].mask
-        result = grow(images.read(case.parent / "ct.nii.gz").volume, place)
+        result = grow(images.read(case.parent / "ct.nii.gz").volume, place, bone=bone if outlined else None)
         assert truth is not None
-        found.append((dice(result.mask.array, truth.array), result.edge_unsure or result.leak))
+        found.append((dice(result.mask.array, truth.array), result.edge_unsure))
         print(f"{name}, breach {number % 2 == 1}: Dice {found[-1][0]:.3f}, leak {result.leak}, edge unsure {result.edge_unsure}")
-    print(f"median Dice {np.median([d for d, _ in found]):.3f}; below 0.6: {[w for d, w in found if d < 0.6]} warned")
-    poor = [warned for value, warned in found if value < 0.6]
+    print(f"median Dice {np.median([d for d, _ in found]):.3f}; below 0.6: {[w for d, w in found if d < 0.6]} unsure")
+    poor = [unsure for value, unsure in found if value < 0.6]
     assert sum(poor) >= 0.5 * len(poor)
 
 
@@ -269,7 +281,10 @@ def test_real_bone_metastases_2d_grower_against_expert_masks(real) -> None:
         found = grow_pixels(grey, seed, units="pixels")  # type: ignore[arg-type]
         value = dice(found.mask, expert)
         reported.append(value)
-        print(f"{file.name}: expert {int(expert.sum())} px, grown {found.area_pixels} px, Dice {value:.3f}, leak {found.leak}")
+        print(
+            f"{file.name}: expert {int(expert.sum())} px, grown {found.area_pixels} px, Dice {value:.3f}, "
+            f"leak {found.leak}, unsure {found.edge_unsure}"
+        )
     print(f"{len(reported)} slices of about 5 patients: median Dice {np.median(reported):.3f}")
     assert len(reported) == 12
     assert all(0 <= v <= 1 for v in reported)

@@ -104,10 +104,18 @@ def test_mr_named_ct_is_refused(tmp_path: Path):
         load_case(case(tmp_path, "  - {id: a, modality: CT, file: mr}\n", outline=""))
 
 
-def test_an_outline_without_ct_is_refused_with_what_to_do(tmp_path: Path):
+def test_an_outline_without_ct_lies_on_the_mr(tmp_path: Path):
     write_slices(image(mr=True), tmp_path / "mr", "MR")
-    with pytest.raises(CaseFileError, match="there is no CT") as caught:
-        load_case(case(tmp_path, "  - {id: a, modality: MR, file: mr}\n"))
+    loaded = load_case(case(tmp_path, "  - {id: a, modality: MR, file: mr}\n"))
+    mask = loaded.lesions[0].mask
+    assert mask is not None
+    assert mask.grid == loaded.studies[0].volume.grid
+    assert isinstance(assess(loaded).lesions[0].facts["volume_ml"].value, float)
+
+
+def test_an_outline_without_any_image_is_refused_with_what_to_do(tmp_path: Path):
+    with pytest.raises(CaseFileError, match="no image to lay them on") as caught:
+        load_case(case(tmp_path, ""))
     assert "CT" in caught.value.do
 
 

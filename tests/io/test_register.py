@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from osteon.case import phantom
 from osteon.errors import ImageError
 from osteon.io.register import Registration, apply, register
-from osteon.io.register_match import level_of, numbers, score, shifts, straight
+from osteon.io.register_match import level_of, lightened, numbers, score, shifts, straight
 from osteon.space.volume import Grid, Volume
 
 VOXEL_MM = 3.0
@@ -179,3 +179,53 @@ def test_flat_image_and_foreign_mask_are_errors():
 
 def test_every_number_has_unit_and_source():
     assert all(v.unit and v.source for v in numbers().values())
+
+
+def test_error_is_told_at_any_place_and_grows_away_from_where_the_images_agree():
+    found, _ = case("femur CT")
+    assert found.error_at(found.target_mm) == pytest.approx(found.error_mm)
+    middle = found.target_mm.mean(axis=0)
+    far = found.error_at(middle + np.array([[0.0, 0.0, 400.0]]))
+    assert far > found.error_mm
+
+
+# phantom, turn [deg], about, shift [mm], contrast, grid: written down before any was run
+TEN = [
+    ("femur", 3, (1, 0, 0), (4, 9, -7), "mr", "same"),
+    ("femur", 7, (0, 1, 1), (-12, 3, 5), "mr", "tilted"),
+    ("femur", 9, (1, -1, 2), (15, 6, -4), "ct", "tilted"),
+    ("vertebra", 4, (0, 0, 1), (5, -5, 8), "mr", "tilted"),
+    ("vertebra", 6, (1, 1, 0), (-9, 14, -6), "ct", "same"),
+    ("vertebra", 8, (-1, 0, 2), (11, -3, 12), "mr", "same"),
+    ("ilium", 5, (0, 1, 0), (-7, -7, 7), "mr", "same"),
+    ("ilium", 3, (1, 2, 1), (6, 10, -12), "ct", "tilted"),
+    ("ilium", 7, (2, 0, -1), (-14, 4, 3), "mr", "tilted"),
+    ("ilium", 10, (1, 1, 1), (3, -16, 9), "ct", "same"),
+]
+
+
+@pytest.mark.slow
+def test_estimated_error_covers_the_true_one_in_nine_of_ten_motions():
+    pairs = []
+    for name, degrees, about, shift, contrast, where in TEN:
+        image = made(name).image
+        matrix = motion(image.grid, degrees, about, shift)
+        grid = image.grid if where == "same" else other_grid(image.grid)
+        ball = np.random.default_rng(7).uniform(-12, 12, (20, 3)) + np.array(made(name).lesion_centre_mm)
+        found = register(image, moved(image, matrix, grid, contrast), target_mm=ball)
+        pairs.append((true_error(found, matrix), found.error_mm, found.ended))
+    used = [(true, told) for true, told, ended in pairs if ended == "converged"]
+    assert len(used) >= 8, pairs
+    assert sum(true <= told for true, told in used) >= 0.9 * len(used), pairs
+
+
+def test_joined_blocks_keep_place_and_mean():
+    image = made("femur", 2.0).image
+    full = image.with_array(np.ones(image.array.shape, bool))
+    light, inside = lightened(image, full, 5.0)
+    assert light.spacing_mm == pytest.approx((4.0, 4.0, 4.0))
+    assert inside.array.all()
+    assert light.array[3, 4, 5] == pytest.approx(image.array[6:8, 8:10, 10:12].mean(), rel=1e-5)
+    assert np.allclose(light.grid.to_mm(np.array([3.0, 4.0, 5.0])), image.grid.to_mm(np.array([6.5, 8.5, 10.5])))
+    same, _ = lightened(image, full, 3.9)
+    assert same is image

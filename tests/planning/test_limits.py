@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from osteon.assessment.results import RequiredStructure
-from osteon.planning.limits import edge_temperature, judge
+from osteon.planning.limits import edge_temperature, judge, watch
 from osteon.planning.target import boxed, define_target, planning_box
 from osteon.space.anatomy import Field, structure
 from osteon.space.volume import Volume
@@ -134,3 +134,23 @@ def test_doses_of_two_applications_add_up():
     found = {f.limit_id: f for f in judge([run, run], box, OUTLINED, target, full)}
     assert found["nerve-dose"].value.best == pytest.approx(50.0)
     assert found["nerve-dose"].level == "breach"
+
+
+def test_an_outline_carried_over_is_judged_that_much_nearer():
+    """A nerve whose place is uncertain by 6 mm: 6 mm less stand-off, and the heat 6 mm beside it counts as its own."""
+    full, box, target = scene((30.0, 0.0))
+    wrong = replace(full, error_mm={NERVE: 6.0}, drawn_on={NERVE: "mr1"})
+    sure, unsure = (watch(boxed(a, box.grid), a, OUTLINED, target)[0] for a in (full, wrong))
+    if np.isfinite(sure.stand_off_mm):
+        assert unsure.stand_off_mm == pytest.approx(max(sure.stand_off_mm - 6.0, 0.0))
+    temperature = np.full(box.grid.shape, 37.0, np.float32)
+    places = box.grid.to_mm(np.stack(np.indices(box.grid.shape), axis=-1))
+    temperature[(np.hypot(places[..., 0] - 22.0, places[..., 1]) < 1.5) & ~target.array] = 60.0  # 4 mm beside the nerve
+    hot = effect(box, temperature, np.zeros(box.grid.shape, np.float32))
+    peak = {
+        name: next(f for f in judge([hot], box, OUTLINED, target, a) if f.structure == NERVE.id and f.unit == "°C")
+        for name, a in (("sure", full), ("unsure", wrong))
+    }
+    assert peak["sure"].value.best < 40.0
+    assert peak["unsure"].value.best == pytest.approx(60.0)
+    assert "6.0 mm that its outline may be wrong" in peak["unsure"].text

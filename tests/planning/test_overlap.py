@@ -317,7 +317,7 @@ def test_the_report_tells_every_position(planned, tmp_path):
     sheet = page[page.index("Procedure sheet ·") :]
     for i in range(1, len(several.steps) + 1):
         assert f"Position {i}:" in sheet
-        assert f"Needle {i}" in sheet
+        assert f"Position {i} of the needle" in sheet
     assert "wait after: 2 min" in sheet
     assert several.prescription["order_of_positions"][1].startswith("position 2: ")
     assert len(list(tmp_path.glob("*_needle*.mrk.json"))) == len(several.steps)

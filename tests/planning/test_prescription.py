@@ -87,3 +87,28 @@ def test_the_whole_is_json_and_says_when_the_patient_must_be_turned():
     assert found["applications"][0]["controls"] == {"power_w": 60.0, "time_s": 300.0}
     fixed = prescribe(block(), LESION, HIP, [setting], ACCESS, paths, "HFP", fixed=True)
     assert fixed["warnings"] == []
+
+
+def in_plane(way: tuple[float, float, float], position: str = "any") -> str:
+    pose = NeedlePose(tuple(-80.0 * v for v in way), (0.0, 0.0, 0.0))
+    return str(needle_lines(block(), LESION, HIP, pose, ACCESS, position)["in_plane_text"])
+
+
+def test_a_needle_along_one_axis_is_not_said_to_go_along_the_other():
+    assert in_plane((1.0, 0.0, 0.0)) == "in the axial plane 90° from the vertical: towards the patient's left"
+    assert in_plane((0.0, 1.0, 0.0)) == "in the axial plane 0° from the vertical: towards the back"
+    assert in_plane((0.0, 0.0, 1.0)) == "along the body's long axis: no direction in the axial plane"
+
+
+def test_on_the_side_the_front_back_line_is_not_vertical():
+    told = in_plane((np.sin(np.pi / 9), np.cos(np.pi / 9), 0.0), "left_decubitus")
+    assert "20° from the front-back line, 70° from the vertical" in told
+
+
+def test_an_image_made_lying_otherwise_than_the_chart_wants_is_to_be_made_again():
+    setting = Setting("ball", (STRAIGHT,), (("power_w", 60.0),))
+    paths = PathSearch(1, 1, (Path(STRAIGHT, {}, None, "", "supine"),), 0, "", {})
+    warned = prescribe(block(), LESION, HIP, [setting], ACCESS, paths, "FFP", fixed=True)["warnings"]
+    assert len(warned) == 1
+    assert "position by the chart: supine; the image was made prone" in warned[0]
+    assert prescribe(block(), LESION, HIP, [setting], ACCESS, paths, "FFS", fixed=True)["warnings"] == []

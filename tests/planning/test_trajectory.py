@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from osteon.planning.maps import build_maps
 from osteon.planning.trajectory import DOWN, OBJECTIVES, aim_points, pareto, positions_from, search_paths
 from osteon.space.anatomy import structure
 from osteon.space.volume import Volume
@@ -171,3 +172,13 @@ def test_aims_lie_inside_the_lesion_the_middle_first():
 def test_every_path_states_every_objective():
     path = search_paths(block(), LESION, ACCESS, HIP).pareto[0]
     assert tuple(path.objectives) == OBJECTIVES
+
+
+def test_the_error_of_a_carried_outline_is_added_to_what_a_needle_keeps_away():
+    full = block(nerve_at=(30.0, 0.0))
+    nerve = structure("sciatic_nerve_right")
+    plain, wide = (
+        build_maps(a, np.zeros(3), 60.0, (), structure("lesion")) for a in (full, replace(full, error_mm={nerve: 3.5}))
+    )
+    assert np.allclose(plain.margin - wide.margin, 3.5, atol=1e-4)
+    assert np.allclose(plain.clear - wide.clear, 3.5, atol=1e-4)

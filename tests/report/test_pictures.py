@@ -137,6 +137,7 @@ def test_needle_cuts_hold_the_whole_needle_and_keep_handedness(entry: tuple[floa
     for plane in (along, turned, across):
         assert abs(np.dot(plane.right, plane.down)) < 1e-9
     assert np.dot(across.normal, pose.direction) == pytest.approx(1.0)
+    assert across.down[2] < 0.351, "the head is never down in the cut across"
 
 
 def test_letters_name_oblique_directions() -> None:
@@ -155,6 +156,9 @@ def test_isotherms_and_dose_are_drawn_with_their_own_lines() -> None:
     told = [e.words for e in legend(picture.shown, overlay)]
     assert any("CEM43 240" in t for t in told)
     assert picture.svg == section(plan.after, needle_planes(fake.POSE, fake.CENTRE)[0], overlay).svg
+    last_line = max(picture.svg.rfind("<path"), picture.svg.rfind('stroke-width="2.4"'))  # isotherms, dose, needle
+    for level in ("43", "45", "50", "60", "100"):
+        assert picture.svg.find(f">{level}</text>") > last_line, "a line would cross the number"
 
 
 def test_the_nearer_surface_hides_the_farther_one() -> None:

@@ -234,6 +234,29 @@ def cut(name: str, keep: float) -> Callable[[Kit], None]:
     return make
 
 
+def named_piece(name: str) -> Callable[[Kit], list[str]]:
+    """Return a way to outline bones by threshold with one name."""
+    return argv("outline", "CASE", "--bones", "--name", name)
+
+
+def bones_before(k: Kit) -> list[str]:
+    """A case that names its pieces of bone already."""
+    shutil.copy(k.folder / "labels.nii.gz", k.folder / "bones_found.nii.gz")
+    set_("labels.0.file", "bones_found.nii.gz")(k)
+    return ["outline", str(k.folder), "--bones", "--name", "bone_1=femur_right"]
+
+
+def no_ct(k: Kit) -> list[str]:
+    """A case with a chart and nothing else."""
+
+    def strip(tree: Tree) -> None:
+        tree["studies"], tree["labels"], tree["structures"] = [], [], {}
+        tree["lesions"][0].pop("outline")
+
+    k.edit(strip)
+    return ["outline", str(k.folder), "--bones"]
+
+
 def argv(*words: str) -> Callable[[Kit], list[str]]:
     return lambda kit: [w.replace("CASE", str(kit.folder)) for w in words]
 
@@ -405,6 +428,16 @@ def drawn(kind: str, spoil: Callable[[Kit, Path], object], moved_mm: float = 0.0
     return make
 
 
+def outlined_in(kind: str, place: str, value: Any) -> Callable[[Kit], None]:
+    """Write the lesion as the region L1 of an RTSTRUCT or SEG, and set one entry of case.yaml."""
+
+    def make(kit: Kit) -> None:
+        drawn(kind, lambda *_: None)(kit)
+        set_(place, value)(kit)
+
+    return make
+
+
 def _halved(kit: Kit, path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -517,6 +550,34 @@ TABLE: tuple[Bad, ...] = (
         CaseFileError,
         ("case.yaml:2", "not YAML"),
         whole(b"schema: osteon-case/1\npatient: !!python/object/apply:os.system [ls]\n"),
+    ),
+    Bad(
+        "two CT that both are the planning CT",
+        FORM,
+        CaseFileError,
+        ("case.yaml", "ct1, ct2 have `planning: true`"),
+        lambda k: k.edit(
+            lambda tree: (
+                tree["studies"][0].update(planning=True),
+                tree["studies"].append({"id": "ct2", "modality": "CT", "file": "ct.nii.gz", "planning": True}),
+            )
+        ),
+    ),
+    Bad(
+        "an MR chosen as planning CT",
+        FORM,
+        CaseFileError,
+        ("case.yaml", "needs a CT that is at hand", "'mr1' is MR"),
+        lambda k: k.edit(
+            lambda tree: tree["studies"].append({"id": "mr1", "modality": "MR", "file": "ct.nii.gz", "planning": True})
+        ),
+    ),
+    Bad(
+        "two studies with one id",
+        FORM,
+        CaseFileError,
+        ("case.yaml", "two entries have the study id 'ct1'"),
+        lambda k: k.edit(lambda tree: tree["studies"].append(dict(tree["studies"][0]))),
     ),
     Bad("two documents in one file", FORM, CaseFileError, ("case.yaml:", "not YAML"), swap("studies:", "---\nstudies:")),
     Bad(
@@ -704,7 +765,7 @@ TABLE: tuple[Bad, ...] = (
         ("case.yaml:", "sciatic_nerf_right", "sciatic_nerve_right"),
         set_("structures.sciatic_nerf_right", {"polyline_mm": POLY, "radius": 4}),
     ),
-    Bad("outlines without an image", DRAWN, CaseFileError, ("case.yaml:", "no CT study"), set_("studies", [])),
+    Bad("outlines without an image", DRAWN, CaseFileError, ("case.yaml:", "no image"), set_("studies", [])),
     Bad(
         "a mask with nothing in it",
         DRAWN,
@@ -910,6 +971,84 @@ TABLE: tuple[Bad, ...] = (
     Bad("an RTSTRUCT given as SEG", OBJECT, ImageError, ("object.dcm", "RTSTRUCT"), drawn("SEG", _other_kind("RTSTRUCT"))),
     Bad("a SEG without segments", OBJECT, ImageError, ("object.dcm",), drawn("SEG", _without("SegmentSequence"))),
     Bad("a SEG without places", OBJECT, ImageError, ("object.dcm",), drawn("SEG", _without("PerFrameFunctionalGroupsSequence"))),
+    # --- the same files in a case
+    Bad(
+        "a region that the RTSTRUCT does not hold",
+        OBJECT,
+        ImageError,
+        ("case.yaml:", "object.dcm", "'L2'", "'L1'", "roi: L1"),
+        outlined_in("RTSTRUCT", "lesions.0.outline", {"file": "object.dcm", "roi": "L2"}),
+    ),
+    Bad(
+        "a region number of an RTSTRUCT",
+        OBJECT,
+        ImageError,
+        ("case.yaml:", "object.dcm", "`label: 1`", "`roi:`"),
+        outlined_in("RTSTRUCT", "lesions.0.outline", {"file": "object.dcm", "label": 1}),
+    ),
+    Bad(
+        "a segment that the SEG does not hold",
+        OBJECT,
+        ImageError,
+        ("case.yaml:", "no segment 9", "[1]"),
+        outlined_in("SEG", "lesions.0.outline", {"file": "object.dcm", "label": 9}),
+    ),
+    Bad(
+        "a region name for a label map",
+        OBJECT,
+        ImageError,
+        ("case.yaml:", "lesion.nii.gz", "'L1'", "`label:`"),
+        set_("lesions.0.outline", {"file": "lesion.nii.gz", "roi": "L1"}),
+    ),
+    Bad(
+        "an outline file that is a letter",
+        OBJECT,
+        ImageError,
+        ("case.yaml:", "case.txt", "no RTSTRUCT"),
+        lambda k: (
+            (k.folder / "case.txt").write_bytes(b"Dear colleague"),
+            set_("lesions.0.outline", {"file": "case.txt"})(k),
+        )[1],
+    ),
+    Bad(
+        "a folder with an RTSTRUCT instead of the file",
+        OBJECT,
+        MissingError,
+        ("all", "object.dcm"),
+        lambda k: (
+            outlined_in("RTSTRUCT", "labels.0.file", "all")(k),
+            (k.folder / "all").mkdir(),
+            (k.folder / "object.dcm").rename(k.folder / "all" / "object.dcm"),
+        )[0],
+    ),
+    Bad(
+        "an answer for a name that the file does not hold",
+        OBJECT,
+        CaseFileError,
+        ("case.yaml:", "object.dcm", "'lung'", "'L1'"),
+        outlined_in("RTSTRUCT", "labels", [{"file": "object.dcm", "answers": {"lung": "lung_left"}}]),
+    ),
+    Bad(
+        "an answer that is no structure",
+        OBJECT,
+        CaseFileError,
+        ("case.yaml:", "'lung_lfet'", "'lung_left'"),
+        outlined_in("RTSTRUCT", "labels", [{"file": "object.dcm", "answers": {"L1": "lung_lfet"}}]),
+    ),
+    Bad(
+        "an outline on a study that is not there",
+        OBJECT,
+        CaseFileError,
+        ("case.yaml:", "'mr9'", "ct1"),
+        outlined_in("RTSTRUCT", "lesions.0.outline", {"file": "object.dcm", "roi": "L1", "study": "mr9"}),
+    ),
+    Bad(
+        "a structure set as a dose file",
+        OBJECT,
+        ImageError,
+        ("case.yaml:", "object.dcm", "RTSTRUCT", "RTDOSE"),
+        outlined_in("RTSTRUCT", "doses", [{"file": "object.dcm"}]),
+    ),
     # --- command line
     Bad("an unknown command", COMMAND, None, ("cure",), argv("cure", "CASE")),
     Bad("no case named", COMMAND, None, ("CASE",), lambda k: ["assess"]),
@@ -949,6 +1088,20 @@ TABLE: tuple[Bad, ...] = (
     Bad("a negative time", COMMAND, SettingError, ("-300 s",), setting("", 60, -300)),
     Bad("a power that is no number", COMMAND, SettingError, ("nan W",), setting("", float("nan"), 300)),
     Bad("no needle", COMMAND, SettingError, ("0 needles",), setting("", 60, 300, needles=0)),
+    Bad(
+        "TotalSegmentator that is not installed",
+        COMMAND,
+        MissingError,
+        ("TotalSegmentator", "Install it"),
+        argv("outline", "CASE", "-q"),
+        patch=lambda: mock.patch.dict(os.environ, {"PATH": "/nowhere"}),
+    ),
+    Bad("a name for TotalSegmentator", COMMAND, InputError, ("bone_1=rib",), argv("outline", "CASE", "--name", "bone_1=rib")),
+    Bad("a bone without a piece", COMMAND, InputError, ("hip_left",), argv("outline", "CASE", "--bones", "--name", "hip_left")),
+    Bad("a piece that is not there", COMMAND, InputError, ("bone_99",), named_piece("bone_99=femur_right")),
+    Bad("a piece named as no bone", COMMAND, InputError, ("bone_1=colon",), named_piece("bone_1=colon")),
+    Bad("bones found over those found before", COMMAND, CaseFileError, ("bones_found.nii.gz",), bones_before),
+    Bad("bones of a case without a CT", COMMAND, ImageError, ("case.yaml", "no CT"), no_ct),
     # --- where to write
     Bad("a new case over an old one", DISK, CaseFileError, ("case.yaml", "already there"), argv("new", "CASE")),
     Bad(
@@ -997,7 +1150,8 @@ class Taken:
 
 
 def words_of(taken: Taken, parent: Path) -> list[str]:
-    """Return everything that the loaded case says of a spoiled copy: notes of its studies, facts that are no plain value."""
+    """Return what the loaded case says of a spoiled copy: notes, alignments, dates of studies, facts without plain value."""
+    from osteon.assessment.dated import date_cautions
     from osteon.case.load import load_case
     from osteon.facts import Known, Unknown
 
@@ -1010,7 +1164,24 @@ def words_of(taken: Taken, parent: Path) -> list[str]:
             said.append(f"{fact.name}: unknown: {fact.state.why}")
         elif not isinstance(fact.state, (Known, Unknown)):
             said.append(f"{fact.name}: {fact.state}")
+    said += [a.text for a in case.alignments if not a.accepted or a.headers_contradicted]
+    said += date_cautions(case)
     return [text.replace(str(kit.folder), "CASE") for text in said]
+
+
+def _second_ct(kit: Kit, change: Callable[[np.ndarray], np.ndarray], moved_mm: float = 0.0, **entry: Any) -> None:
+    volume = kit.volume("ct.nii.gz")
+    affine = volume.grid.matrix
+    affine[2, 3] += moved_mm
+    images.write_nifti(Volume.of(change(volume.array.copy()), affine), kit.folder / "ct2.nii.gz", dtype=np.float32)
+    kit.edit(lambda tree: tree["studies"].append({"id": "ct2", "modality": "CT", "file": "ct2.nii.gz", **entry}))
+
+
+def _noise(array: np.ndarray) -> np.ndarray:
+    from scipy import ndimage
+
+    found = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=array.shape), 2)
+    return (300 * found / found.std() - 200).clip(-1000, 2000).astype(np.float32)
 
 
 def _other_grid(kit: Kit) -> None:
@@ -1045,6 +1216,23 @@ USED: tuple[Taken, ...] = (
         swap("date: 2025-03-03", "date: 2025-02-01"),
         "dicom",
     ),
+    Taken(
+        "a second CT that shows something else",
+        ("ct2", "not aligned", "Check that both are of this patient"),
+        lambda k: _second_ct(k, _noise, date="2025-01-02"),
+    ),
+    Taken(
+        "a second CT of the same day whose header moves it by 120 mm",
+        ("ct2", "WARNING", "120 mm"),
+        lambda k: _second_ct(k, lambda a: a, 120.0, date="2025-03-03"),
+    ),
+    Taken(
+        "a newer CT behind the one that is planned on",
+        ("ct2 is a CT 2 days newer", "planning: true"),
+        lambda k: _second_ct(k, lambda a: a, date="2025-03-05"),
+    ),
+    Taken("a planning CT of last year", ("days old", "needs a new one"), swap("date: 2025-03-03", "date: 2024-03-03")),
+    Taken("a planning CT without a date", ("has no date",), swap("date: 2025-03-03", "date: unknown")),
     Taken(
         "platelets of last year",
         ("platelets_e9_l: unknown: needs a new one", "2024-03-05"),

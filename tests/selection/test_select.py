@@ -160,7 +160,7 @@ def test_a_nerve_that_is_not_outlined_is_never_ok():
         assert found.status == "needs"
         assert found.missing[0] == ("distance_critical_mm",)
         (reason,) = [r for r in found.reasons if r.rule_id == "ABL-05"]
-        assert why in reason.text
+        assert why.capitalize() in reason.text
         assert reason.unknown == ("distance_critical_mm",)
         assert answers.questions[0].fact == "distance_critical_mm"
 

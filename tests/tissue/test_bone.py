@@ -1,14 +1,16 @@
 """From Hounsfield numbers to properties: the anchors exactly, monotone between them, and what is unknown said."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osteon.errors import InputError, MissingError
 from osteon.space.anatomy import Anatomy, structure
 from osteon.space.volume import Volume
-from osteon.tissue.bone import CODE, band_of, body_mask, properties_map
+from osteon.tissue.bone import CODE, FIELDS, band_of, body_mask, properties_map
 from osteon.tissue.properties import tissue
 from osteon.treatments.base import Draw
 
@@ -100,8 +102,6 @@ def test_what_is_not_imaged_is_counted_and_said():
     anatomy = block(everywhere(40.0))
     imaged = np.ones(anatomy.grid.shape, bool)
     imaged[0] = False
-    from dataclasses import replace
-
     m = properties_map(replace(anatomy, imaged=anatomy.imaged.with_array(imaged)), 2.45e9)
     assert m.not_imaged_voxels == 100
     assert any("unknown" in line for line in m.assumptions)
@@ -146,3 +146,65 @@ def test_no_ct_and_no_table_are_refused_in_three_parts():
     assert caught.value.do
     with pytest.raises(InputError, match="433 MHz"):
         band_of(433e6)
+
+
+def enhanced(anatomy, added):
+    """The same tissue with contrast agent in what is no mineral; mineral is told by HU/2000, in a lesion from 60 HU on."""
+    hu = anatomy.image.array
+    start = np.where(anatomy.masks[structure("lesion")].array, 60.0, 0.0)
+    mineral = np.clip((hu - start) / (2000 - start), 0, 1)
+    agent = np.where(hu > -500, added * (1 - mineral), 0.0)
+    return replace(anatomy, image=anatomy.image.with_array((hu + agent).astype(np.float32)), contrast=True)
+
+
+def bone_and_lesion():
+    hu = np.random.default_rng(5).uniform(0, 2000, (4, 8, 8))
+    lesion = np.zeros(hu.shape, bool)
+    lesion[:, :3] = True
+    hu[lesion] = np.random.default_rng(6).uniform(60, 2000, int(lesion.sum()))
+    return replace(block(hu, vertebra_L3=np.ones(hu.shape, bool), lesion=lesion), contrast=False)
+
+
+@pytest.mark.parametrize("added", [0.0, 30.0, 117.0, 200.0])
+def test_agent_that_is_known_is_taken_off_exactly(added):
+    anatomy = bone_and_lesion()
+    plain = properties_map(anatomy, 2.45e9)
+    found = properties_map(enhanced(anatomy, added), 2.45e9, Draw(fixed=(("hounsfield.contrast_adds", added),)))
+    np.testing.assert_array_equal(found.labels, plain.labels)
+    for name in FIELDS:
+        np.testing.assert_allclose(getattr(found, name), getattr(plain, name), rtol=1e-4, err_msg=name)
+
+
+@settings(deadline=None)
+@given(st.floats(0, 200))
+def test_law_the_ends_of_the_ensemble_over_agent_hold_the_tissue_without(added):
+    anatomy = bone_and_lesion()
+    plain = properties_map(anatomy, 2.45e9)
+    ends = [properties_map(enhanced(anatomy, added), 2.45e9, Draw(fixed=(("hounsfield.contrast_adds", e),))) for e in (0, 200)]
+    for name in ("conductivity", "perfusion", "vaporisation_heat"):  # those that rise or fall with bone all the way
+        true, low, high = getattr(plain, name), *np.sort([getattr(end, name) for end in ends], axis=0)
+        slack = 1e-4 * np.abs(true)
+        assert (true >= low - slack).all(), name
+        assert (true <= high + slack).all(), name
+
+
+def test_agent_is_said_drawn_and_cited_and_only_where_it_is():
+    anatomy = bone_and_lesion()
+    for contrast in (False, None):
+        found = properties_map(replace(anatomy, contrast=contrast), 2.45e9)
+        assert "hounsfield.contrast_adds" not in found.used
+        assert not any(line.startswith("CT with contrast agent") for line in found.assumptions)
+    agent = replace(anatomy, contrast=True)
+    found, drawn = properties_map(agent, 2.45e9), properties_map(agent, 2.45e9, Draw(seed=4))
+    assert any(line.startswith("CT with contrast agent: 60 HU are taken off") for line in found.assumptions)
+    value = found.used["hounsfield.contrast_adds"]
+    assert (value.verified, value.spread.low, value.spread.high) == (False, 0.0, 200.0)
+    only = Draw(fixed=tuple((n, v.number) for n, v in found.used.items() if n != "hounsfield.contrast_adds"), seed=4)
+    assert not np.allclose(properties_map(agent, 2.45e9, only).perfusion, found.perfusion)
+    assert set(drawn.used) == set(found.used)
+
+
+def test_a_filled_vessel_that_nobody_outlined_is_bone_only_above_what_agent_adds():
+    anatomy = block(everywhere(300.0))
+    assert (inner(properties_map(anatomy, 2.45e9), "labels") == CODE["bone"]).all()
+    assert (inner(properties_map(replace(anatomy, contrast=True), 2.45e9), "labels") == CODE["muscle"]).all()

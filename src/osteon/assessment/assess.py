@@ -6,27 +6,30 @@ of its outline under the lesion), and lesion beyond that is soft tissue. Other l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
+from osteon.assessment.carried import with_errors, with_lesion_errors
+from osteon.assessment.cautions import cautions, gap_seen
+from osteon.assessment.dated import date_cautions
 from osteon.assessment.derived import derived
+from osteon.assessment.found import OTHER_BONE, Found, find
 from osteon.assessment.measure import LEFT_TO_TREATMENTS, measure
 from osteon.assessment.measure_base import Scene, family, threshold
-from osteon.assessment.measure_density import metal
-from osteon.assessment.measure_size import side, touches_edge
+from osteon.assessment.measure_size import side
 from osteon.assessment.outline import body_of, bone_before, joints_of
 from osteon.assessment.reconcile import join
 from osteon.assessment.required import region_of, required
 from osteon.assessment.results import Assessment, LesionAssessment, RequiredStructure
 from osteon.assessment.scores.catalog import score_all
 from osteon.case.model import Case, Lesion, Study
-from osteon.facts import Fact, Known, Origin, Unknown, possible, vocabulary
+from osteon.facts import Fact, Known, Origin, Unknown, merge, possible, vocabulary
 from osteon.space.anatomy import Anatomy, Structure, structure
-from osteon.space.paths import skin, unseen_edge
-from osteon.space.volume import Volume
+from osteon.space.volume import CompactMask, Volume, union_of
 
-LESION, OTHER = structure("lesion"), structure("other_lesion")
+LESION, OTHER, BODY = structure("lesion"), structure("other_lesion"), structure("body")
 
 
 def assess(case: Case) -> Assessment:
@@ -48,8 +51,10 @@ def assess(case: Case) -> Assessment:
         If the axes of the planning image are not at right angles.
     """
     study = planning_study(case)
-    whole = _anatomy(case, study)
-    return Assessment(case, tuple(_assess(case, lesion, study, whole) for lesion in case.lesions))
+    whole, found = _anatomy(case, study)
+    said = date_cautions(case)
+    lesions = (_assess(case, lesion, study, whole, found) for lesion in case.lesions)
+    return Assessment(case, tuple(replace(each, warnings=(*each.warnings, *said)) for each in lesions))
 
 
 def planning_study(case: Case) -> Study | None:
@@ -60,47 +65,59 @@ def planning_study(case: Case) -> Study | None:
     return next((s for s in case.studies if not drawn or s.volume.grid.same_as(drawn[0])), None)
 
 
-def _anatomy(case: Case, study: Study | None) -> Anatomy:
-    """Return the anatomy that all lesions share, with body, skin and joints derived where nobody outlined them."""
+def _anatomy(case: Case, study: Study | None) -> tuple[Anatomy, Found]:
+    """Return the anatomy that all lesions share, with what the image shows by itself, and that."""
     if study is None:
-        return Anatomy(Volume.of(np.zeros((1, 1, 1), bool), np.eye(4)), absent=case.absent)
+        return Anatomy(Volume.of(np.zeros((1, 1, 1), bool), np.eye(4)), absent=case.absent), Found()
     straight = _straight(study.volume)
     image = study.volume.canonical() if not straight else study.volume
-    imaged = Volume(study.imaged.array.astype(bool), study.imaged.grid)
+    imaged = Volume(study.imaged.array.astype(bool, copy=False), study.imaged.grid)
     imaged = imaged if straight else imaged.canonical()
     masks = {key: _canonical(mask, straight) for key, mask in case.masks.items() if key not in (LESION, OTHER)}
-    approximate = set(case.approximate)
-    body = structure("body")
-    if body not in masks and study.modality == "CT":
-        masks[body] = body_of(image, imaged)
-        approximate.add(body)
-    if structure("skin") not in masks and body in masks:
-        masks[structure("skin")] = skin(masks[body], imaged)
-        approximate.update([structure("skin")] if body in approximate else [])
+    drawn = {key: part if straight else part.canonical() for key, part in case.drawn.items() if key in masks}
+    if BODY in drawn and study.modality == "CT":  # beyond what was drawn, the image shows where the body ends
+        beyond = body_of(image, imaged)
+        masks[BODY] = union_of([masks[BODY], beyond.with_array(beyond.array & ~drawn.pop(BODY).array)])
+    straightened = replace(study, volume=image, imaged=imaged)
+    found = find(case, straightened, masks)
+    masks.update(found.masks)
     joints = joints_of(masks, case.absent)
     masks.update(joints)
-    approximate.update(joints)
-    return Anatomy(imaged, image, masks, case.absent, frozenset(approximate), log=case.stamps)
+    approximate = case.approximate | found.approximate | joints.keys()
+    contrast = _contrast(case.facts) if study.modality == "CT" else None
+    whole = Anatomy(
+        imaged,
+        image if study.modality == "CT" else None,  # what is no HU must not be read as HU
+        masks,
+        case.absent,
+        approximate,
+        log=case.stamps,
+        contrast=contrast,
+        unreliable=found.unreliable,
+        drawn=drawn,
+        shown=None if study.modality == "CT" else image,
+    )
+    return with_errors(whole, case), found
 
 
 def _straight(volume: Volume) -> bool:
-    return bool(volume.canonical().grid.same_as(volume.grid))
+    return volume.grid.is_canonical
 
 
 def _canonical(mask: Volume, straight: bool) -> Volume:
-    kept = mask if mask.array.dtype == bool else mask.with_array(mask.array.astype(bool))
-    return kept if straight else kept.canonical()
+    kept = mask if mask.is_mask else mask.with_array(mask.array.astype(bool))
+    return (kept if straight else kept.canonical()).compact()
 
 
-def _assess(case: Case, lesion: Lesion, study: Study | None, whole: Anatomy) -> LesionAssessment:
-    chart = {**case.facts, **lesion.facts}
+def _assess(case: Case, lesion: Lesion, study: Study | None, whole: Anatomy, found: Found) -> LesionAssessment:
+    chart = {**case.facts, **lesion.facts, **_side_of_piece(lesion, found)}
     if lesion.goal is not None and "goal" not in chart:
         chart["goal"] = Fact("goal", Known(lesion.goal), origins=(Origin("chart", f"lesion {lesion.id}"),))
-    if lesion.mask is None or study is None or not lesion.mask.array.any():
+    if lesion.mask is None or study is None or lesion.mask.box() is None:
         return _from_chart(case, lesion, chart, whole)
     straight = _straight(study.volume)
     anatomy, bone, inferred = _with_lesion(case, lesion, whole, straight)
-    scene = Scene(anatomy, bone, "", study.modality, contrast=_contrast(chart))
+    scene = Scene(anatomy, bone, "", study.modality, contrast=anatomy.contrast)
     region = region_of(bone, _said_region(lesion, chart)) or ""
     if not _said_region(lesion, chart):
         region = _zone(scene, region)
@@ -113,8 +130,19 @@ def _assess(case: Case, lesion: Lesion, study: Study | None, whole: Anatomy) -> 
     facts = _joined(chart, measure(scene), scene)
     facts.update(_named(lesion, bone, region, facts, inferred))
     facts.update(_following(case, facts))
+    facts.update(gap_seen(scene, facts, found))
     scores = score_all(facts, bone, region)
-    return LesionAssessment(lesion.id, region, anatomy, facts, scores, judged, _warnings(scene, facts))
+    return LesionAssessment(lesion.id, region, anatomy, facts, scores, judged, cautions(scene, facts, found))
+
+
+def _side_of_piece(lesion: Lesion, found: Found) -> dict[str, Fact]:
+    """Return the side as the chart and the piece of bone round the outline give it, where the two contradict each other."""
+    piece = found.pieces.get(lesion.id)
+    if piece is None or not piece.on_the_other_side:
+        return {}
+    seen = Fact("side", Known(piece.side), origins=(Origin("image", f"the bone round the outline ({piece.piece})"),))
+    said = lesion.facts.get("side", Fact("side", Known(str(piece.bone.side)), origins=(Origin("inferred", piece.bone.id),)))
+    return {"side": merge([said, seen])}
 
 
 def _with_lesion(case: Case, lesion: Lesion, whole: Anatomy, straight: bool) -> tuple[Anatomy, Structure | None, bool]:
@@ -122,20 +150,31 @@ def _with_lesion(case: Case, lesion: Lesion, whole: Anatomy, straight: bool) -> 
     assert lesion.mask is not None
     mask = _canonical(lesion.mask, straight)
     masks = {**whole.masks, LESION: mask}
-    others = [_canonical(o.mask, straight).array for o in case.lesions if o.id != lesion.id and o.mask is not None]
+    others = [_canonical(o.mask, straight) for o in case.lesions if o.id != lesion.id and o.mask is not None]
     if others:
-        masks[OTHER] = mask.with_array(np.logical_or.reduce(others) & ~mask.array)
+        masks[OTHER] = _without(union_of(others), mask)
     bone = lesion.bone or _bone_of(whole, mask)
     if bone is not None and bone in masks:
         masks[bone] = bone_before(masks[bone], mask)
     log = (*whole.log, *([lesion.synthetic] if lesion.synthetic else []))
     rough = whole.approximate | {LESION} if lesion.approximate else whole.approximate
-    return replace(whole, masks=masks, log=log, approximate=rough), bone, lesion.bone is None and bone is not None
+    anatomy = replace(whole, masks=masks, log=log, approximate=rough)
+    anatomy = with_lesion_errors(anatomy, lesion, (o for o in case.lesions if o.id != lesion.id))
+    return anatomy, bone, lesion.bone is None and bone is not None
+
+
+def _without(one: CompactMask, other: Volume) -> CompactMask:
+    z, y, x = one.box() or (slice(0, 0), slice(0, 0), slice(0, 0))
+    return CompactMask(one.part((z, y, x)) & ~other.part((z, y, x)), one.grid, (z.start, y.start, x.start))
 
 
 def _bone_of(anatomy: Anatomy, lesion: Volume) -> Structure | None:
     """Return the outlined bone that shares most with the lesion; None where none does."""
-    inside = [(int(anatomy.masks[key].array[lesion.array].sum()), key) for key in anatomy.of_kind("bone")]
+    box = lesion.box()
+    if box is None:
+        return None
+    held = lesion.part(box)
+    inside = [(int(anatomy.masks[key].part(box)[held].sum()), key) for key in anatomy.of_kind("bone") if key != OTHER_BONE]
     inside = [pair for pair in inside if pair[0] > 0]
     return max(inside, key=lambda pair: (pair[0], pair[1].id))[1] if inside else None
 
@@ -158,7 +197,7 @@ def _zone(scene: Scene, region: str) -> str:
     if gap[0] <= threshold("zone_acetabulum_mm"):
         return "hip.acetabulum"
     mask = scene.anatomy.mask(joint)
-    middle = mask.grid.to_mm(np.argwhere(mask.array).mean(0))
+    middle = mask.centre_mm()
     if scene.centre_mm[2] > middle[2]:
         return "hip.ilium"
     return "hip.pubis" if scene.centre_mm[1] < middle[1] else "hip.ischium"
@@ -206,6 +245,7 @@ def _from_chart(case: Case, lesion: Lesion, chart: dict[str, Fact], whole: Anato
     has_ct = case.planning_image is not None
     outline = "cannot tell: outline the lesion on the planning CT"
     why = outline if has_ct else "cannot tell: needs a CT of the region, with the lesion outlined on it"
+    why = f"cannot tell: {lesion.no_outline}" if lesion.no_outline else why
     facts = {name: _charted(chart.get(name), name, why) for name in vocabulary()}
     region = region_of(lesion.bone, _said_region(lesion, chart))
     facts.update(_named(lesion, lesion.bone, region, facts, False))
@@ -218,10 +258,11 @@ def _from_chart(case: Case, lesion: Lesion, chart: dict[str, Fact], whole: Anato
     facts.update(_following(case, facts))
     scores = score_all(facts, lesion.bone, region)
     said = "the lesion is not outlined: nothing was measured" if has_ct else "there is no CT: nothing was measured"
+    said = f"nothing was measured: {lesion.no_outline}" if lesion.no_outline else said
     return LesionAssessment(lesion.id, region, whole, facts, scores, judged, (said,))
 
 
-def _contrast(chart: dict[str, Fact]) -> bool | None:
+def _contrast(chart: Mapping[str, Fact]) -> bool | None:
     """Tell whether the CT has contrast agent; where origins contradict each other, it counts as having it."""
     values = possible(chart["contrast_enhanced"].state) if "contrast_enhanced" in chart else ()
     return None if not values else any(bool(v) for v in values)
@@ -237,33 +278,3 @@ def _ids(bone: Structure | None, region: str) -> list[str]:
 def _following(case: Case, facts: dict[str, Fact]) -> dict[str, Fact]:
     """Return what follows from the case where the chart leaves it open."""
     return {f.name: f for f in derived(case, facts) if isinstance(facts[f.name].state, Unknown)}
-
-
-def _warnings(scene: Scene, facts: dict[str, Fact]) -> tuple[str, ...]:
-    """Return what a reader must know before trusting the figures."""
-    said = []
-    anatomy = scene.anatomy
-    if touches_edge(scene):
-        said.append("the lesion touches the edge of the image: its size and volume are lower bounds")
-    cut = [key for key in anatomy.of_kind("bone") if _is_cut_near(scene, key)]
-    if cut:
-        names = ", ".join(key.name for key in cut)
-        said.append(f"cut by the edge of the image: {names}; volume, symmetry and load cases of a cut bone do not hold")
-    if scene.modality == "CT" and len(metal(scene)):
-        said.append("metal near the lesion: HU are falsified by streaks, and so is all that is read from them")
-    if scene.modality == "CT" and scene.contrast:
-        said.append(
-            "CT with contrast agent: density and type of the lesion are not read from HU; cortex near vessels is uncertain"
-        )
-    if anatomy.approximate:
-        said.append("outlined approximately: " + ", ".join(s.name for s in sorted(anatomy.approximate)))
-    said += [f"chart and image contradict each other: {f.name}" for f in facts.values() if getattr(f.state, "conflict", False)]
-    if scene.modality != "CT":
-        said.append("no CT: HU, cortex and metal cannot be told")
-    return tuple(said)
-
-
-def _is_cut_near(scene: Scene, key: Structure) -> bool:
-    gap = scene.gap(key)
-    near = gap is not None and gap[0] <= threshold("cut_bone_near_mm")
-    return near and bool(unseen_edge(scene.anatomy.mask(key), scene.anatomy.imaged).array.any())

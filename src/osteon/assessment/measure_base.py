@@ -13,13 +13,17 @@ from osteon.evidence.value import Value, values_in
 from osteon.facts import Fact, NotApplicable, Origin, State, Unknown, vocabulary
 from osteon.space.anatomy import Anatomy, Structure
 from osteon.space.paths import Point, gap_mm
-from osteon.space.volume import Array, Grid, Volume
+from osteon.space.volume import Array, Grid, Volume, Window
 
 Gap = tuple[float, Point, Point]
-Window = tuple[slice, slice, slice]
 AROUND_MM = 60.0
 LONG_BONES = ("femur", "humerus", "tibia", "fibula", "radius", "ulna")
 NO_CT = "cannot tell: needs a CT (HU are defined on CT only)"
+WIDENED = "CT with contrast agent: widened"
+SPOILT = (
+    "cannot tell: streaks of metal spoil HU here, in {:.0f} % of what is looked at; "
+    "needs a CT with metal artefact reduction, an MR, or the radiologist's reading"
+)
 
 
 @cache
@@ -33,24 +37,21 @@ def threshold(name: str) -> float:
     return thresholds()[name].number
 
 
-def window_of(inside: Array, spacing_mm: tuple[float, float, float], margin_mm: float) -> Window:
-    """Return the index window round the true voxels of an array, widened by a margin; empty where there are none."""
-    parts: list[slice] = []
-    for axis in range(3):
-        others = tuple(a for a in range(3) if a != axis)
-        places = np.flatnonzero(inside.any(axis=others))
-        if len(places) == 0:
-            return (slice(0, 0), slice(0, 0), slice(0, 0))
-        wide = int(np.ceil(margin_mm / spacing_mm[axis]))
-        parts.append(slice(max(int(places[0]) - wide, 0), min(int(places[-1]) + wide + 1, inside.shape[axis])))
-    return (parts[0], parts[1], parts[2])
+def window_of(mask: Volume, margin_mm: float) -> Window:
+    """Return the index window round the true voxels of a mask, widened by a margin; empty where there are none."""
+    box = mask.box()
+    if box is None:
+        return (slice(0, 0), slice(0, 0), slice(0, 0))
+    wide = [int(np.ceil(margin_mm / step)) for step in mask.spacing_mm]
+    z, y, x = (slice(max(s.start - w, 0), min(s.stop + w, n)) for s, w, n in zip(box, wide, mask.grid.shape, strict=True))
+    return z, y, x
 
 
 def cut(volume: Volume, window: Window) -> Volume:
     """Return the part of a volume in an index window, with its own affine."""
     affine = volume.grid.matrix
     affine[:3, 3] = volume.grid.to_mm(np.array([s.start for s in window], float))
-    return Volume.of(volume.array[window], affine)
+    return Volume.of(volume.part(window), affine)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +97,7 @@ class Scene:
     @cached_property
     def window(self) -> Window:
         """The index window of the surroundings."""
-        return window_of(self.lesion.array, self.grid.spacing_mm, AROUND_MM)
+        return window_of(self.lesion, AROUND_MM)
 
     @cached_property
     def near_lesion(self) -> Volume:
@@ -117,11 +118,31 @@ class Scene:
         return cut(self.anatomy.mask(self.bone), self.window)
 
     @cached_property
+    def near_unreliable(self) -> Array | None:
+        """Where metal spoils the HU in the surroundings; None where there is no metal."""
+        spoilt = self.anatomy.unreliable
+        return None if spoilt is None else spoilt.part(self.window)
+
+    @cached_property
+    def readable(self) -> Array:
+        """Where HU of the surroundings may be read: imaged, and not spoilt by metal."""
+        imaged = self.anatomy.imaged.part(self.window).astype(bool, copy=False)
+        return imaged if self.near_unreliable is None else imaged & ~self.near_unreliable
+
+    @cached_property
+    def spoilt(self) -> float:
+        """Part of the lesion in which metal spoils the HU."""
+        if self.near_unreliable is None:
+            return 0.0
+        inside = self.near_lesion.array
+        return float(self.near_unreliable[inside].sum()) / max(float(inside.sum()), 1.0)
+
+    @cached_property
     def hu(self) -> Array | None:
-        """The HU of the lesion's imaged voxels; None without a CT."""
+        """The HU of the lesion's voxels that can be read; None without a CT."""
         if self.near_image is None:
             return None
-        values = self.near_image.array[self.near_lesion.array & cut(self.anatomy.imaged, self.window).array]
+        values = self.near_image.array[self.near_lesion.array & self.readable]
         return values if len(values) else None
 
     def gap(self, key: Structure) -> Gap | None:

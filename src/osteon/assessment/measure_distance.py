@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from osteon.assessment.measure_base import Scene, threshold
-from osteon.assessment.required import critical_kinds, unseen_from
-from osteon.assessment.results import RequiredStructure
+from osteon.assessment.required import critical_kinds, undrawn_text, unseen_from
 from osteon.facts import Fact, Interval, Known, NotApplicable, Origin, State, Unknown, vocabulary
 from osteon.space.anatomy import Structure, structure
 from osteon.space.paths import edge_distance, gap_mm
+
+LESION = structure("lesion")
 
 
 def distance_nerve_mm(scene: Scene) -> Fact:
@@ -57,12 +58,15 @@ def depth_from_skin_mm(scene: Scene) -> Fact:
     if isinstance(inner.state, (Unknown, NotApplicable)) or not scene.anatomy.has("body"):
         return inner
     air = scene.anatomy.imaged.array & ~scene.anatomy.mask("body").array
+    if structure("body") in scene.anatomy.drawn:
+        air &= scene.anatomy.drawn[structure("body")].array
     found = gap_mm(scene.lesion, scene.lesion.with_array(air))
     if found is None:
         return inner
-    low = inner.state.low if isinstance(inner.state, Interval) else found[0]
-    depth = _within(name, found[0])
-    state: State = Known(depth) if low >= found[0] else Interval(_within(name, low), depth)
+    error = scene.anatomy.gap_error_mm(LESION, structure("body"))
+    low = inner.state.low if isinstance(inner.state, Interval) else found[0] - error
+    depth = _within(name, found[0] + error)
+    state: State = Known(depth) if low >= found[0] and error == 0 else Interval(_within(name, max(low, 0.0)), depth)
     return scene.fact(name, state, scene.at(np.array(found[2]), "air outside the body"))
 
 
@@ -79,20 +83,28 @@ def _distance(scene: Scene, name: str, kinds: Sequence[str]) -> Fact:
     if others:
         found += [(d, s) for s in others if (d := _gap(scene, s)) is not None]
     found.sort(key=lambda pair: (pair[0], pair[1].id))
-    blind = [r for r in asked if not r.known]
+    blind = [r.text for r in asked if not r.known]
+    blind += [f"cannot tell: {text}" for s in others if (text := undrawn_text(scene.anatomy, s, _gap(scene, s) or 0.0))]
     nearest = found[0] if found else None
     origins = _origins(scene, nearest)
     if not asked and nearest is None:
         return scene.fact(name, _nothing_asked(scene, kinds))
+    low, high = _reach(scene, found)
     if blind:
-        return scene.fact(name, _open(blind, None if nearest is None else nearest[0]), *origins)
+        return scene.fact(name, _open(blind, None if nearest is None else high), *origins)
     if nearest is None:
         absent = ", ".join(structure(r.structure).name for r in asked)
         return scene.fact(name, NotApplicable(f"declared absent: {absent}"))
-    least = _unseen_mm(scene, nearest)
-    if least < nearest[0]:
-        return scene.fact(name, Interval(_within(name, least), _within(name, nearest[0])), *origins)
+    low = min(low, _unseen_mm(scene, nearest))
+    if low < high:
+        return scene.fact(name, Interval(_within(name, low), _within(name, high)), *origins)
     return scene.fact(name, Known(_within(name, nearest[0])), *origins)
+
+
+def _reach(scene: Scene, found: Sequence[tuple[float, Structure]]) -> tuple[float, float]:
+    """Return how near and how far the nearest of some structures may be, for the errors of outlines that were carried over."""
+    wrong = [(gap, scene.anatomy.gap_error_mm(LESION, key)) for gap, key in found]
+    return min((max(g - e, 0.0) for g, e in wrong), default=math.inf), min((g + e for g, e in wrong), default=math.inf)
 
 
 def _unseen_mm(scene: Scene, nearest: tuple[float, Structure]) -> float:
@@ -103,11 +115,11 @@ def _unseen_mm(scene: Scene, nearest: tuple[float, Structure]) -> float:
     return math.inf if unseen is None else unseen[0]
 
 
-def _open(blind: Sequence[RequiredStructure], known_mm: float | None) -> State:
+def _open(blind: Sequence[str], known_mm: float | None) -> State:
     """Return the state while some structures cannot be judged: an interval where a known one is near, else unknown."""
     if known_mm is not None and known_mm <= threshold("stand_off_mm"):
         return Interval(0.0, round(known_mm, 1))
-    return Unknown("; ".join(dict.fromkeys(r.text for r in blind)))
+    return Unknown("; ".join(dict.fromkeys(blind)))
 
 
 def _nothing_asked(scene: Scene, kinds: Sequence[str]) -> State:
@@ -130,6 +142,9 @@ def _origins(scene: Scene, nearest: tuple[float, Structure] | None) -> tuple[Ori
     if nearest is None or found is None:
         return ()
     half = max(scene.grid.spacing_mm) / 2
-    about = ", outlined approximately" if nearest[1] in scene.anatomy.approximate else ""
+    carried = scene.anatomy.carried_in_words(nearest[1])
+    about = f", {carried}" if carried else ", outlined approximately" if nearest[1] in scene.anatomy.approximate else ""
     said = f"{nearest[1].name}{about}, {found[0]:.1f} mm away (about {half:.1f} mm either way)"
-    return (scene.at(np.array(found[2]), said), scene.at(np.array(found[1]), "nearest point of the lesion"))
+    lesion = scene.anatomy.carried_in_words(LESION)
+    own = f"nearest point of the lesion, {lesion}" if lesion else "nearest point of the lesion"
+    return (scene.at(np.array(found[2]), said), scene.at(np.array(found[1]), own))

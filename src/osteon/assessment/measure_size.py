@@ -21,7 +21,7 @@ def side(scene: Scene) -> Fact:
     if not scene.anatomy.has(bone):
         return scene.fact("side", Unknown(f"cannot tell: outline the {bone.name}"))
     mask = scene.anatomy.mask(bone)
-    middle = mask.grid.to_mm(np.argwhere(mask.array).mean(0))
+    middle = mask.centre_mm()
     x = scene.near_lesion.grid.to_mm(np.argwhere(scene.near_lesion.array))[:, 0] - middle[0]
     left = float((x > 0).mean())
     enough = threshold("midline_fraction")
@@ -95,7 +95,7 @@ def _extent(scene: Scene, name: str, axis: int) -> Fact:
 
 def touches_edge(scene: Scene) -> bool:
     """Tell whether the lesion may go on where nothing was imaged."""
-    return bool(unseen_edge(scene.lesion, scene.anatomy.imaged).array.any())
+    return unseen_edge(scene.lesion, scene.anatomy.imaged).box() is not None
 
 
 def _at_least(scene: Scene, name: str, value: float) -> State:

@@ -11,7 +11,7 @@ from scipy import ndimage
 from osteon.assessment.measure_base import threshold, window_of
 from osteon.space.anatomy import Structure, structure
 from osteon.space.paths import distance_to
-from osteon.space.volume import Array, Volume
+from osteon.space.volume import Array, CompactMask, Volume, Window, box_of, union_of
 
 
 def body_of(image: Volume, imaged: Volume) -> Volume:
@@ -38,15 +38,30 @@ def body_of(image: Volume, imaged: Volume) -> Volume:
 
     dense = (image.array > threshold("body_above_hu")) & imaged.array
     half = threshold("table_thin_mm") / 2.0
-    core = distance_to(image.with_array(~dense)).array > half
+    window = _widened(box_of(dense), dense.shape, (1, 1, 1))
+    if window is None:
+        return CompactMask(dense, image.grid)
+    thick = image.part(window).shape
+    near = Volume(dense[window], image.grid.of(thick, image.grid.matrix))
+    core = distance_to(near.with_array(~near.array)).array > half
     if not core.any():
-        return image.with_array(dense)
-    pieces, count = cc3d.connected_components(core, connectivity=6, return_N=True)
-    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+        return CompactMask(dense, image.grid)
+    pieces = cc3d.connected_components(core, connectivity=6)
+    sizes = cc3d.statistics(pieces)["voxel_counts"].astype(np.int64)
     sizes[0] = 0
     largest = pieces == int(np.argmax(sizes))
-    grown = dense & (distance_to(image.with_array(largest)).array <= half + min(image.spacing_mm) / 2)
-    return image.with_array(_fill_slices(grown))
+    del core, pieces
+    grown = near.array & (distance_to(near.with_array(largest)).array <= half + min(image.spacing_mm) / 2)
+    z, y, x = window
+    return CompactMask(_fill_slices(grown), image.grid, (z.start, y.start, x.start))
+
+
+def _widened(box: Window | None, shape: tuple[int, ...], voxels: tuple[int, int, int]) -> Window | None:
+    """Return an index window widened by some voxels, within the image."""
+    if box is None:
+        return None
+    z, y, x = (slice(max(s.start - w, 0), min(s.stop + w, n)) for s, w, n in zip(box, voxels, shape, strict=True))
+    return z, y, x
 
 
 def _fill_slices(inside: Array) -> Array:
@@ -84,20 +99,16 @@ def bone_before(bone: Volume, lesion: Volume) -> Volume:
         If the axes of the grid are not at right angles.
     """
     radius = threshold("bone_closing_mm")
-    missing = lesion.array & ~bone.array
-    if not missing.any():
-        return bone
-    window = window_of(lesion.array, bone.spacing_mm, 3 * radius)
-    near = bone.array[window]
-    if not near.any():
+    window = window_of(lesion, 3 * radius)
+    near, replaced = bone.part(window), lesion.part(window)
+    if not near.any() or not (replaced & ~near).any():
         return bone
     local = Volume(near, bone.grid.of(near.shape, bone.grid.matrix))
     dilated = distance_to(local).array <= radius
     closed = distance_to(local.with_array(~dilated)).array > radius
     closed |= cast(Array, ndimage.binary_fill_holes(near))
-    whole = bone.array.copy()
-    whole[window] |= closed & lesion.array[window]
-    return bone.with_array(whole)
+    z, y, x = window
+    return union_of([bone, CompactMask(closed & replaced, bone.grid, (z.start, y.start, x.start))])
 
 
 def joint_between(first: Volume, second: Volume) -> Volume | None:
@@ -120,11 +131,11 @@ def joint_between(first: Volume, second: Volume) -> Volume | None:
         If the axes of the grid are not at right angles.
     """
     reach = max(threshold("joint_within_mm"), 1.5 * max(first.spacing_mm))
-    boxes = [window_of(each.array, each.spacing_mm, reach + 1) for each in (first, second)]
-    window = tuple(slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(*boxes, strict=True))
-    if any(s.stop <= s.start for s in window):
+    boxes = [window_of(each, reach + 1) for each in (first, second)]
+    z, y, x = (slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(*boxes, strict=True))
+    if any(s.stop <= s.start for s in (z, y, x)):
         return None
-    near = [each.array[window] for each in (first, second)]
+    near = [each.part((z, y, x)) for each in (first, second)]
     if not (near[0].any() and near[1].any()):
         return None
     far = [distance_to(Volume(each, first.grid.of(each.shape, first.grid.matrix))).array for each in near]
@@ -132,11 +143,7 @@ def joint_between(first: Volume, second: Volume) -> Volume | None:
     gap = (far[0] <= reach) & (far[1] <= reach) & ~near[0] & ~near[1]
     touching = (near[0] & (far[1] <= step)) | (near[1] & (far[0] <= step))  # model labels of a joint often leave no gap at all
     found = gap | touching
-    if not found.any():
-        return None
-    whole = np.zeros(first.grid.shape, bool)
-    whole[window] = found
-    return first.with_array(whole)
+    return CompactMask(found, first.grid, (z.start, y.start, x.start)) if found.any() else None
 
 
 def joints_of(masks: Mapping[Structure, Volume], absent: frozenset[Structure]) -> dict[Structure, Volume]:

@@ -13,8 +13,11 @@ import numpy as np
 from osteon.assessment.measure_base import Gap, family, threshold
 from osteon.assessment.results import RequiredStructure
 from osteon.space.anatomy import Anatomy, Structure, structure, structures
+from osteon.space.drawn import open_ends
 from osteon.space.paths import edge_distance, gap_mm, unseen_edge
+from osteon.space.volume import Volume
 
+LESION = structure("lesion")
 Gaps = MutableMapping[Structure, Gap | None]
 
 
@@ -129,7 +132,7 @@ def gap_to(anatomy: Anatomy, key: Structure, gaps: Gaps) -> Gap | None:
 
 def _is_far(anatomy: Anatomy, demand: Demand, gaps: Gaps) -> bool:
     gap = gap_to(anatomy, structure(demand.near), gaps)
-    return gap is not None and gap[0] > demand.mm
+    return gap is not None and gap[0] - anatomy.gap_error_mm(LESION, structure(demand.near)) > demand.mm
 
 
 def _judge(anatomy: Anatomy, demand: Demand, edge: float, gaps: Gaps) -> RequiredStructure:
@@ -150,7 +153,11 @@ def _judge(anatomy: Anatomy, demand: Demand, edge: float, gaps: Gaps) -> Require
     if unseen is not None and unseen[0] <= threshold("cut_reach_mm"):
         status = "outside_field" if key.kind == "skin" else "cut"
         return _answer(key, status, "cannot tell: " + _unseen_text(key, unseen, gap[0]), distance)
-    about = ", approximately" if key in anatomy.approximate else ""
+    undrawn = undrawn_text(anatomy, key, gap[0])
+    if undrawn:
+        return _answer(key, "cut", f"cannot tell: {undrawn}", distance)
+    carried = anatomy.carried_in_words(key)
+    about = f", {carried}" if carried else ", approximately" if key in anatomy.approximate else ""
     note = rules()["notes"].get(key.id)
     text = f"outlined{about}, {distance:.1f} mm from the lesion" + (f"; {note}" if note else "")
     return _answer(key, "outlined", text, distance)
@@ -179,12 +186,65 @@ def unseen_from(anatomy: Anatomy, key: Structure, gap_seen_mm: float, edge_mm: f
         if not anatomy.has("body"):
             return None
         ends = unseen_edge(anatomy.mask("body"), anatomy.imaged).array
-        ends[[0, -1]] &= _sideways(anatomy)[[0, -1]]
+        ends[[0, -1]] &= _rim(anatomy)
         found = gap_mm(lesion, lesion.with_array(ends))
         return None if found is None or found[0] >= gap_seen_mm else found
     if edge_mm >= gap_seen_mm:
         return None
     return gap_mm(lesion, unseen_edge(anatomy.mask(key), anatomy.imaged))
+
+
+def undrawn_text(anatomy: Anatomy, key: Structure, gap_seen_mm: float) -> str:
+    """Say how far a structure must be drawn on, where it may go on undrawn and come nearer to the lesion than what is drawn.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+        With the outline ``lesion``.
+    key : Structure
+        An outlined structure.
+    gap_seen_mm : float
+        Distance from the lesion to what is drawn of it.
+
+    Returns
+    -------
+    str
+        Empty where it was drawn as far as matters, or is closed by itself.
+    """
+    part = anatomy.drawn.get(key)
+    if part is None or open_ends(key, anatomy.mask(key), part, anatomy.imaged).box() is None:
+        return ""
+    lesion = anatomy.mask("lesion")
+    beyond = gap_mm(lesion, part.with_array(anatomy.imaged.array & ~part.array))
+    if beyond is None or beyond[0] >= gap_seen_mm:
+        return ""
+    told = [text for axis in range(3) if (text := _draw_on(lesion, part, axis, gap_seen_mm))]
+    return f"the {key.name} is drawn only {' and '.join(told)}; it may come nearer than the {gap_seen_mm:.0f} mm seen"
+
+
+def _draw_on(lesion: Volume, part: Volume, axis: int, gap_seen_mm: float) -> str:
+    """Say between which planes across an axis something was drawn, and to which it must be drawn on; "" where on all."""
+    grid, box, around = lesion.grid, part.box(), lesion.box()
+    if box is None or around is None or (box[axis].start == 0 and box[axis].stop == grid.shape[axis]):
+        return ""
+    reach = int(np.ceil(gap_seen_mm / grid.spacing_mm[axis]))
+    low, high = box[axis].start, box[axis].stop - 1
+    wanted = (max(0, around[axis].start - reach), min(grid.shape[axis], around[axis].stop + reach) - 1)
+    ends = [
+        f"{_plane_mm(lesion, axis, w):.0f}" for w, more in zip(wanted, (wanted[0] < low, wanted[1] > high), strict=True) if more
+    ]
+    letter = "zyx"[axis]
+    on = f"; draw it on to {letter} = {' and '.join(ends)} mm" if ends else ""
+    return f"from {letter} = {_plane_mm(lesion, axis, low):.0f} to {_plane_mm(lesion, axis, high):.0f} mm{on}"
+
+
+def _plane_mm(lesion: Volume, axis: int, index: int) -> float:
+    """Return where a plane of the grid lies along its patient axis, beside the lesion [mm]."""
+    box = lesion.box()
+    assert box is not None
+    at = np.array([(s.start + s.stop - 1) / 2 for s in box])
+    at[axis] = index
+    return float(lesion.grid.to_mm(at)[2 - axis])
 
 
 def _unseen_text(key: Structure, unseen: Gap, gap_mm_seen: float) -> str:
@@ -201,12 +261,11 @@ def _unseen_text(key: Structure, unseen: Gap, gap_mm_seen: float) -> str:
     )
 
 
-def _sideways(anatomy: Anatomy) -> np.ndarray[Any, Any]:
-    """Return the voxels on the lateral faces of the grid."""
-    faces = np.zeros(anatomy.grid.shape, bool)
-    faces[:, [0, -1]] = True
-    faces[:, :, [0, -1]] = True
-    return faces
+def _rim(anatomy: Anatomy) -> np.ndarray[Any, Any]:
+    """Return the outermost voxels (y, x) of a slice: what lies on the lateral faces of the grid."""
+    rim = np.zeros(anatomy.grid.shape[1:], bool)
+    rim[[0, -1]] = rim[:, [0, -1]] = True
+    return rim
 
 
 def _answer(key: Structure, status: Any, text: str, distance: float | None = None) -> RequiredStructure:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from osteon.cache import Cache, key
 from osteon.case.model import Case, Study
 from osteon.errors import ImageError, MissingError
-from osteon.io.register import Registration, register
 from osteon.io.register_match import number
+from osteon.io.register_result import Registration, root_mean_square
 from osteon.space.volume import Array, Grid, Volume
 
 Observe = Callable[[float], None]
+Aligning = Callable[[str, float], None]
 By = Literal["itself", "images", "headers", "nothing"]
+MOST_POINTS = 200
+
+
+def register(*images: Volume, **settings: Any) -> Registration:
+    """Register two images; what it needs is loaded at the first call, so that a case of one image starts without it."""
+    from osteon.io.register import register as found
+
+    return found(*images, **settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +54,7 @@ class Alignment:
     days : int or None
         Days after the planning CT, negative for earlier; None where a date is unknown.
     headers_contradicted : bool
-        The headers place it somewhere else than the images do, by more than the error.
+        The headers place an image of the same or an unknown day somewhere else than the images do, by more than the error.
     """
 
     study_id: str
@@ -58,6 +68,30 @@ class Alignment:
     days: int | None = None
     headers_contradicted: bool = False
 
+    def error_at(self, mm: Array) -> float:
+        """Return the estimated error at points (n, 3) of the planning CT [mm]; it grows away from where the images agree.
+
+        Raises
+        ------
+        ImageError
+            If the alignment was not accepted.
+        """
+        if not self.accepted or self.transform is None or self.error_mm is None:
+            raise self._refused()
+        if self.registration is None or not len(mm):
+            return self.error_mm
+        if self.by == "images":
+            return self.registration.error_at(mm)
+        gap = root_mean_square(self.registration.to_fixed(mm) - np.asarray(mm, float))
+        return max(gap, self.error_mm)
+
+    def _refused(self) -> ImageError:
+        return ImageError(
+            f"Study {self.study_id} is not aligned to the planning CT: {self.text}",
+            "What is drawn on it would lie in the wrong place.",
+            "Draw it on the planning CT, or give an image that aligns.",
+        )
+
     def carry(self, volume: Volume, grid: Grid, *, fill: float = 0.0) -> Volume:
         """Return an image or outline of this study on a grid of the planning CT.
 
@@ -67,23 +101,19 @@ class Alignment:
             If the alignment was not accepted.
         """
         if not self.accepted or self.transform is None:
-            raise ImageError(
-                f"Study {self.study_id} is not aligned to the planning CT: {self.text}",
-                "What is drawn on it would lie in the wrong place.",
-                "Draw it on the planning CT, or give an image that aligns.",
-            )
+            raise self._refused()
         return Volume.of(volume.array, self.transform @ volume.grid.matrix).resample(grid, fill=fill)
 
 
-def align(case: Case, *, observe: Observe | None = None) -> tuple[Alignment, ...]:
+def align(case: Case, *, observe: Aligning | None = None) -> tuple[Alignment, ...]:
     """Align every study of a case to its planning CT.
 
     Parameters
     ----------
     case : Case
-        With the first CT as planning image.
+        With a planning CT.
     observe : callable or None
-        Is told the fraction done.
+        Is told "aligning mr1" and the fraction of it done.
 
     Returns
     -------
@@ -102,13 +132,67 @@ def align(case: Case, *, observe: Observe | None = None) -> tuple[Alignment, ...
             "Plans are made on a CT; other images are laid over it.",
             "Add a CT of the region under `studies`.",
         )
-    masks = [lesion.mask for lesion in case.lesions if lesion.mask is not None]
-    target = np.vstack([_points(mask) for mask in masks]) if masks else None
+    target = _target([lesion.mask for lesion in case.lesions if lesion.mask is not None])
+    return tuple(align_study(planning, s, target_mm=target, observe=_named(observe, s)) for s in case.studies)
+
+
+def aligned(
+    studies: Sequence[Study],
+    reference: Study | None,
+    masks: Sequence[Volume],
+    cache: Cache | None = None,
+    stamps: Mapping[str, str] | None = None,
+    observe: Aligning | None = None,
+) -> tuple[Alignment, ...]:
+    """Align every other study to the planning CT, or read from the cache what was found for the same files.
+
+    Parameters
+    ----------
+    studies : sequence of Study
+        Of the case.
+    reference : Study or None
+        The planning CT; nothing is aligned to an MR or PET.
+    masks : sequence of Volume of bool
+        Outlines of the lesions on the planning CT, where the error counts.
+    cache : Cache or None
+        Keeps what was found, study by study: a changed chart costs nothing.
+    stamps : mapping of str to str
+        Study id to what its voxels come from: digest of the file, and the series asked for.
+    observe : callable or None
+        Is told "aligning mr1" and the fraction of it done.
+
+    Returns
+    -------
+    tuple of Alignment
+        One for each study but the planning CT; none where there is no CT.
+    """
+    if reference is None or reference.modality != "CT":
+        return ()
+    target = _target(masks)
     found = []
-    for i, study in enumerate(case.studies):
-        share = _shared(observe, i, len(case.studies))
-        found.append(align_study(planning, study, target_mm=target, observe=share))
+    for study in studies:
+        if study is reference:
+            continue
+
+        def compute(study: Study = study) -> Alignment:
+            return align_study(reference, study, target_mm=target, observe=_named(observe, study))
+
+        pair = [(s.id, s.modality, s.date, (stamps or {}).get(s.id)) for s in (reference, study)]
+        if cache is None or any(stamp is None for *_, stamp in pair):
+            found.append(compute())
+        else:
+            found.append(cache.get_or("align", key("align", {"pair": pair, "target": target}), compute))
     return tuple(found)
+
+
+def _named(observe: Aligning | None, study: Study) -> Observe | None:
+    return None if observe is None else lambda done: observe(f"aligning {study.id}", done)
+
+
+def _target(masks: Sequence[Volume]) -> Array | None:
+    """Return points of the lesions, LPS mm; None where none is outlined on the planning CT."""
+    drawn = [points_of(mask) for mask in masks if mask.box() is not None]
+    return np.vstack(drawn) if drawn else None
 
 
 def align_study(
@@ -117,8 +201,9 @@ def align_study(
     """Decide whether one study may be laid over the planning CT.
 
     Headers are never believed unseen: equal affines or one frame of reference may still show two places. They stand only where
-    the images, searched over all shifts, end near them although their own estimate is too coarse to be used alone; two
-    independent answers then differ by at least the error of either, so their gap is the error told.
+    the images, searched over all shifts, end near them although their own estimate is too coarse to be used alone, and only for
+    images that are not of two days: a patient never lies down twice in the same place. The gap between the two answers is the
+    error told then.
 
     Parameters
     ----------
@@ -139,7 +224,6 @@ def align_study(
     days = (study.date - planning.date).days if study.date and planning.date else None
     if study is planning:
         return Alignment(study.id, True, None, "the planning CT", "itself", np.eye(4), 0.0, study.date, 0)
-    when = _when(days)
     try:
         found = register(
             planning.volume,
@@ -151,35 +235,62 @@ def align_study(
             observe=observe,
         )
     except ImageError as error:
-        return Alignment(study.id, False, None, f"{study.id} ({when}) is not aligned: {error}", date=study.date, days=days)
-    label = f"{study.id} ({study.modality}, {when})"
-    outside = _outside(found, study) if target_mm is not None else None
+        return Alignment(study.id, False, None, f"{study.id} ({_when(days)}) is not aligned: {error}", date=study.date, days=days)
+    place = "at the lesion" if target_mm is not None else "in the middle of what both show"
+    return _decided(planning, study, found, days, place, initial is None and days in (None, 0))
+
+
+def _decided(planning: Study, study: Study, found: Registration, days: int | None, place: str, same_day: bool) -> Alignment:
+    """Decide on what was found; headers count only of ``same_day``, which a day that nobody knows may be."""
+    label = f"{study.id} ({study.modality}, {_when(days)})"
+    refused = Alignment(study.id, False, found, "", date=study.date, days=days)
+    other = _other_patient(planning, study, found)
+    if other:
+        return replace(refused, text=f"{label} is not aligned, and not shown over the planning CT: {other}")
+    outside = _outside(found, study) if place == "at the lesion" else None
     if outside is not None:
-        text = f"{label} is not aligned at the lesion: {outside}"
-        return Alignment(study.id, False, found, text, date=study.date, days=days)
+        return replace(refused, text=f"{label} is not aligned at the lesion: {outside}")
     if found.ended == "converged":
-        apart = found.header_gap_mm > max(found.error_mm, number("largest_error_mm"))
-        text = (
-            f"{label} is aligned by its image: estimated error {found.error_mm:.1f} mm at the lesion "
-            f"(forth and back {found.inverse_consistency_mm:.1f} mm, restarts {found.restarts_spread_mm:.1f} mm, "
-            f"halves {found.halves_spread_mm:.1f} mm; overlap {100 * found.overlap_fraction:.0f} %)."
-        )
-        if apart:
+        gone = found.header_gap_mm > max(found.error_mm, number("largest_error_mm"))
+        text = f"{label} is aligned by its image: estimated error {found.error_mm:.1f} mm {place} {_figures(found)}"
+        if gone and same_day:
             text += (
                 f" WARNING: its headers place it {found.header_gap_mm:.0f} mm from where the image fits; they are not used. "
                 "Check that it is the same patient and that the file was not cropped or moved."
             )
-        return Alignment(study.id, True, found, text, "images", found.transform, found.error_mm, study.date, days, apart)
-    if _only_coarse(found) and found.header_gap_mm <= number("largest_error_mm") and initial is None:
+        elif gone:
+            text += f" Its headers, of another day, place it {found.header_gap_mm:.0f} mm from there; they are not used."
+        gone = gone and same_day
+        return Alignment(study.id, True, found, text, "images", found.transform, found.error_mm, study.date, days, gone)
+    if same_day and _only_coarse(found) and found.header_gap_mm <= number("largest_error_mm"):
         gap_mm = max(found.header_gap_mm, _floor(planning, study))
         text = (
             f"{label} stays where its headers place it: the images, searched over all shifts, end {found.header_gap_mm:.1f} mm "
-            f"from there at the lesion; their own estimate ({found.error_mm:.1f} mm) is too coarse to move it. "
+            f"from there {place}; their own estimate ({found.error_mm:.1f} mm) is too coarse to move it. "
             f"Estimated error {gap_mm:.1f} mm."
         )
         return Alignment(study.id, True, found, text, "headers", np.eye(4), gap_mm, study.date, days)
-    text = f"{label} is not aligned, and not shown over the planning CT: " + " ".join(str(r) for r in found.refusals)
-    return Alignment(study.id, False, found, text, date=study.date, days=days)
+    why = " ".join(str(r) for r in found.refusals)
+    return replace(refused, text=f"{label} is not aligned, and not shown over the planning CT: {why}")
+
+
+def _figures(found: Registration) -> str:
+    return (
+        f"(forth and back {found.inverse_consistency_mm:.1f} mm, restarts {found.restarts_spread_mm:.1f} mm, "
+        f"halves {found.halves_spread_mm:.1f} mm; overlap {100 * found.overlap_fraction:.0f} %)."
+    )
+
+
+def _other_patient(planning: Study, study: Study, found: Registration) -> str:
+    """Say why two CT may be of two patients; empty where they agree well enough, and for other kinds of image."""
+    least = number("least_information_of_two_ct")
+    if not planning.modality == study.modality == "CT" or found.metric >= least:
+        return ""
+    return (
+        f"the two CT agree too little for one patient (entropy correlation {found.metric:.2f}, least {least:g}). "
+        "Bones of two people can be made to fit within a few millimetres. "
+        "Check that both are of this patient and this region."
+    )
 
 
 def _only_coarse(found: Registration) -> bool:
@@ -222,13 +333,10 @@ def _when(days: int | None) -> str:
     return f"{abs(days)} {'day' if abs(days) == 1 else 'days'} {'after' if days > 0 else 'before'} the planning CT"
 
 
-def _points(mask: Volume) -> Array:
+def points_of(mask: Volume) -> Array:
     """Return at most 200 points of an outline, LPS mm."""
-    index = np.argwhere(mask.array)
-    return mask.grid.to_mm(index[:: max(1, len(index) // 200)])
-
-
-def _shared(observe: Observe | None, index: int, count: int) -> Observe | None:
-    if observe is None:
-        return None
-    return lambda done: observe((index + done) / count)
+    box = mask.box()
+    if box is None:
+        return np.empty((0, 3))
+    index = np.argwhere(mask.part(box)) + np.array([s.start for s in box])
+    return mask.grid.to_mm(index[:: max(1, len(index) // MOST_POINTS)])

@@ -13,7 +13,8 @@ from osteon.case.grow import threshold
 from osteon.case.grow_core import enclosed_fraction
 from osteon.case.metal import find_metal
 from osteon.errors import ImageError
-from osteon.space.volume import Array, Volume
+from osteon.space.paths import distance_to
+from osteon.space.volume import Array, Volume, box_of
 
 WORK_MM = 2.0
 Corner = tuple[float, float, float]
@@ -77,7 +78,7 @@ class FoundBones:
     notes: tuple[str, ...]
 
 
-def find_bones(image: Volume, imaged: Volume | None = None) -> FoundBones:
+def find_bones(image: Volume, imaged: Volume | None = None, lesions: Volume | None = None) -> FoundBones:
     """Find body, skin, pieces of bone and metal in a CT.
 
     Bone is what is dense inside the body; pieces are split where the connection is much narrower than both sides, which parts
@@ -89,6 +90,8 @@ def find_bones(image: Volume, imaged: Volume | None = None) -> FoundBones:
         CT in HU.
     imaged : Volume of bool, optional
         Where there is image information.
+    lesions : Volume of bool, optional
+        Outlined lesions: what bone encloses of them was bone, so that a lytic lesion neither opens nor splits its bone.
 
     Returns
     -------
@@ -113,7 +116,8 @@ def find_bones(image: Volume, imaged: Volume | None = None) -> FoundBones:
         )
     metal = find_metal(work, known)
     hard = np.zeros(work.grid.shape, bool) if metal.implant is None else metal.implant.array
-    pieces, count = _pieces(work, body, hard)
+    held = np.zeros(work.grid.shape, bool) if lesions is None else lesions.canonical().resample(work.grid).array
+    pieces, count = _pieces(work, body, hard, held)
     side_of = _sides(work, body)
     candidates = []
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)
@@ -147,14 +151,14 @@ def _body(image: Volume, seen: Array) -> Array:
 
     dense = (image.array > threshold("body_above_hu")) & seen
     half = threshold("table_thin_mm") / 2
-    core = ndimage.distance_transform_edt(dense, sampling=image.spacing_mm) > half
+    core = distance_to(image.with_array(~dense)).array > half
     if not core.any():
         return np.zeros(dense.shape, bool)
     pieces, count = cc3d.connected_components(core, connectivity=6, return_N=True)
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)
     sizes[0] = 0
     largest = pieces == int(np.argmax(sizes))
-    grown = dense & (ndimage.distance_transform_edt(~largest, sampling=image.spacing_mm) <= half + min(image.spacing_mm) / 2)
+    grown = dense & (distance_to(image.with_array(largest)).array <= half + min(image.spacing_mm) / 2)
     return np.stack([ndimage.binary_fill_holes(plane) for plane in grown])
 
 
@@ -162,24 +166,43 @@ def _skin(image: Volume, body: Array, seen: Array) -> Array:
     """Return the layer beside imaged air; where the image ends in the body there is no skin to be seen."""
     air = ~body & seen
     thick = max(threshold("skin_mm"), max(image.spacing_mm) * 1.01)
-    return cast(Array, body & (ndimage.distance_transform_edt(~air, sampling=image.spacing_mm) <= thick)) if air.any() else air
+    return cast(Array, body & (distance_to(image.with_array(air)).array <= thick)) if air.any() else air
 
 
-def _pieces(image: Volume, body: Array, metal: Array) -> tuple[Array, int]:
+def _pieces(image: Volume, body: Array, metal: Array, lesions: Array) -> tuple[Array, int]:
     """Return dense pieces inside the body, holes filled, split at narrow places."""
-    from skimage.morphology import h_maxima
+    from skimage.morphology import local_maxima, reconstruction
     from skimage.segmentation import watershed
 
     dense = body & (image.array > threshold("bone_above_hu")) | metal
+    dense |= _replaced(dense, lesions, image.spacing_mm)
     inner = enclosed_fraction(dense, image.spacing_mm, threshold("marrow_reach_mm")) >= threshold("marrow_enclosed")
     dense = ndimage.binary_fill_holes(dense | (inner & body))
     area = image.spacing_mm[1] * image.spacing_mm[2]
     dense = np.stack([_marrow_filled(p, hu, area) for p, hu in zip(dense, image.array, strict=True)])
-    depth = ndimage.distance_transform_edt(dense, sampling=image.spacing_mm)
+    depth = np.minimum(distance_to(image.with_array(~dense)).array, 120.0)
     steps = np.rint(ndimage.gaussian_filter(depth, 0.7) * 2).astype(np.uint8)  # half millimetres
-    peaks, _ = ndimage.label(h_maxima(steps, max(int(2 * threshold("joint_depth_mm")), 1)), structure=np.ones((3, 3, 3)))
+    lowered = np.maximum(steps.astype(np.int16) - max(int(2 * threshold("joint_depth_mm")), 1), 0)
+    domes = reconstruction(
+        lowered, steps, method="dilation"
+    )  # its flat tops join equal maxima along one shaft; h_maxima does not
+    peaks, _ = ndimage.label(local_maxima(domes, connectivity=3) & dense, structure=np.ones((3, 3, 3)))
     pieces = watershed(-depth, peaks, mask=dense)
     return pieces, int(pieces.max())
+
+
+def _replaced(dense: Array, lesions: Array, step: tuple[float, float, float]) -> Array:
+    """Return which part of the lesions bone encloses on more than half of all sides."""
+    found = np.zeros(dense.shape, bool)
+    box = box_of(lesions)
+    if box is None:
+        return found
+    reach = threshold("ray_reach_mm")
+    window = tuple(
+        slice(max(s.start - int(reach / d) - 1, 0), s.stop + int(reach / d) + 1) for s, d in zip(box, step, strict=True)
+    )
+    found[window] = lesions[window] & (enclosed_fraction(dense[window], step, reach) >= threshold("enclosed_least"))
+    return found
 
 
 def _marrow_filled(plane: Array, hu: Array, pixel_mm2: float) -> Array:

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from osteon.case.grow import threshold
 from osteon.space.anatomy import Structure
+from osteon.space.paths import distance_to
 from osteon.space.volume import Array, Volume
 
 EDGES = (("below", "above"), ("in front", "behind"), ("on the right", "on the left"))
@@ -69,15 +70,18 @@ def cut_edges(mask: Volume, imaged: Volume | None = None) -> tuple[str, ...]:
     imaged : Volume of bool, optional
         Where there is image information; its holes and rims are edges too.
     """
-    seen = np.ones(mask.grid.shape, bool) if imaged is None else imaged.array
+    box = mask.box()
+    if box is None:
+        return ()
+    z, y, x = (slice(max(s.start - 1, 0), min(s.stop + 1, n)) for s, n in zip(box, mask.grid.shape, strict=True))
+    inside = mask.part((z, y, x)).astype(bool, copy=False)
+    seen = np.ones(inside.shape, bool) if imaged is None else imaged.part((z, y, x)).astype(bool, copy=False)
     found = []
     for axis in range(3):
-        for end, name in zip((0, -1), EDGES[axis], strict=True):
-            shift = 1 if end == 0 else -1
-            beyond = np.roll(seen, shift, axis=axis).copy()
-            np.moveaxis(beyond, axis, 0)[end] = False
-            if bool((mask.array & seen & ~beyond).any()):
-                found.append(name)
+        held, known = np.moveaxis(inside & seen, axis, 0), np.moveaxis(seen, axis, 0)
+        before, behind = np.zeros_like(known), np.zeros_like(known)
+        before[1:], behind[:-1] = known[:-1], known[1:]
+        found += [name for beyond, name in zip((before, behind), EDGES[axis], strict=True) if bool((held & ~beyond).any())]
     return tuple(found)
 
 
@@ -124,11 +128,17 @@ def possible_fractures(image: Volume, bone: Volume, *, split: bool = False) -> t
     tuple of PossibleFracture
         Empty where none was seen, which does not exclude one: hairline, impacted and undisplaced fractures are not seen this way.
     """
-    if not bone.array.any():
+    box = bone.box()
+    if box is None:
         return ()
-    window = tuple(slice(max(int(i.min()) - 3, 0), int(i.max()) + 4) for i in np.nonzero(bone.array))
-    inside, values = bone.array[window], image.array[window]
+    window = (
+        slice(max(box[0].start - 3, 0), box[0].stop + 3),
+        slice(max(box[1].start - 3, 0), box[1].stop + 3),
+        slice(max(box[2].start - 3, 0), box[2].stop + 3),
+    )
+    inside, values = bone.part(window).astype(bool, copy=False), image.part(window)
     gap_mm = threshold("fracture_gap_mm")
+    local = Volume(inside, bone.grid.of(inside.shape, bone.grid.matrix))  # only its spacing is used
     dense = inside & (values > threshold("bone_above_hu"))
     dense = inside & _filled(dense)
     pieces, count = ndimage.label(dense)
@@ -139,9 +149,9 @@ def possible_fractures(image: Volume, bone: Volume, *, split: bool = False) -> t
     origin = np.array([s.start for s in window])
     found = []
     for position, first in enumerate(large):
-        away_first = ndimage.distance_transform_edt(pieces != first, sampling=bone.spacing_mm)
+        away_first = distance_to(local.with_array(pieces == first)).array
         for second in large[position + 1 :]:
-            one = _between(away_first, pieces == second, pieces == 0, bone, gap_mm)
+            one = _between(away_first, pieces == second, pieces == 0, local, gap_mm)
             if one is None:
                 continue
             middle, width, area = one
@@ -171,7 +181,7 @@ def _between(away: Array, second: Array, empty: Array, bone: Volume, gap_mm: flo
     """Return middle, width and area of the gap between a part (by its distance) and another; None where they are far apart."""
     step = bone.spacing_mm
     reach = max(gap_mm, 1.5 * max(step))
-    away_second = ndimage.distance_transform_edt(~second, sampling=step)
+    away_second = distance_to(bone.with_array(second)).array
     gap = empty & (away + away_second <= reach + max(step)) & (away > 0) & (away_second > 0)
     facing = second & (away <= reach + 0.5 * max(step))
     if not facing.any() or not gap.any():

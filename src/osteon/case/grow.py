@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 
 from osteon.case.grow_core import Recipe, grow_region
+from osteon.case.grow_star import SurfaceRecipe
 from osteon.errors import ImageError, InputError
 from osteon.evidence.value import Value, values_in
 from osteon.space.anatomy import smooth_resample
@@ -49,7 +50,7 @@ class Grown:
     notes : tuple of str
         What a reader must know.
     edge_unsure : bool
-        The bone around is nearly as dense as the lesion: a slightly other threshold gives another outline.
+        The bone around is much like the lesion: slightly other HU, or another way of growing, give another outline.
     """
 
     mask: Volume
@@ -63,12 +64,18 @@ class Grown:
 
 
 def grow(
-    image: Volume, seed_mm: tuple[float, float, float], *, bone: Volume | None = None, imaged: Volume | None = None
+    image: Volume,
+    seed_mm: tuple[float, float, float],
+    *,
+    bone: Volume | None = None,
+    imaged: Volume | None = None,
+    diameter_mm: float | None = None,
 ) -> Grown:
     """Grow a lesion from one point.
 
-    HU are learnt from the neighbourhood of the seed. Growth stays where bone is met in at least half of all directions, so that
-    it ends on the plane that closes a hole in the cortex; necks narrower than the lesion are cut.
+    HU are learnt from the neighbourhood of the seed and from the bone around; a smooth surface is found between the two, and a
+    band of HU adds what lies close to it. Growth stays where bone is met in at least half of all directions, and so ends on the
+    plane that closes a hole in the cortex. Give the outline of the bone where there is one: it decides more than anything else.
 
     Parameters
     ----------
@@ -80,6 +87,8 @@ def grow(
         Outline of the bone that holds it, on any grid.
     imaged : Volume of bool, optional
         Where there is image information.
+    diameter_mm : float, optional
+        About how large it looks; pulls the outline, does not force it. Helps where bone around is as dark as the lesion.
 
     Returns
     -------
@@ -115,10 +124,11 @@ def grow(
             "There is nothing to grow in.",
             "Check the coordinates; viewers that show RAS need x and y with the other sign.",
         )
+    size = None if diameter_mm is None else _radius(diameter_mm)
     near, work = _working(image, place)
     _check_seed(work, place, seed_mm)
     local_bone = None if bone is None else smooth_resample(bone.canonical(), work.grid).array
-    growth = grow_region(work.array, tuple(work.grid.to_index(place)), work.spacing_mm, recipe(), local_bone)
+    growth = grow_region(work.array, tuple(work.grid.to_index(place)), work.spacing_mm, recipe(), local_bone, size)
     if not growth.inside.any():
         raise InputError(
             f"Nothing grows from the seed {_said(seed_mm)}: bone is met in {100 * growth.enclosed_at_seed:.0f} % of the "
@@ -129,9 +139,9 @@ def grow(
     mask, unseen = _only_imaged(_back(Volume(growth.inside, work.grid), near, image), imaged)
     leak = growth.cut_area >= threshold("leak_least_mm2") and growth.escape_depth > threshold("leak_beyond_mm")
     leak = leak or growth.bridged
-    unsure = growth.change > threshold("change_most")
+    unsure = growth.change > threshold("change_most") or growth.agreement < threshold("agreement_least")
     said = _notes(seed_mm, growth.cut_area, leak, growth.bridged, bone is not None, unseen, mask, growth.middle)
-    notes = (*said, *_unsure(growth.change)) if unsure else said
+    notes = (*said, *_unsure(growth.change, growth.agreement, diameter_mm is not None)) if unsure else said
     ml = float(mask.array.sum()) * mask.grid.voxel_mm3 / 1e3
     return Grown(mask, ml, leak, growth.cut_area, (growth.low, growth.middle, growth.high), growth.bridged, notes, unsure)
 
@@ -152,11 +162,43 @@ def recipe() -> Recipe:
         tendril=threshold("tendril_mm"),
         neck_part=threshold("neck_part"),
         cut_most=threshold("cut_most"),
+        surface=surface_recipe(),
+        margin=threshold("surface_margin"),
+    )
+
+
+def surface_recipe() -> SurfaceRecipe:
+    """Return what the smooth surface goes by, in mm and HU, from ``segment.yaml``."""
+    return SurfaceRecipe(
+        blur=threshold("surface_blur"),
+        spread_least=threshold("surface_spread_least_hu"),
+        spread_most=threshold("surface_spread_most_hu"),
+        drift=threshold("surface_drift_hu"),
+        bend=threshold("surface_bend"),
+        vote_most=threshold("surface_vote_most"),
+        vote_shift=threshold("surface_vote_shift"),
+        vote_outside=threshold("surface_vote_outside"),
+        around=threshold("surface_around_mm"),
+        order=int(threshold("surface_order")),
+        turns=int(threshold("surface_turns")),
+        size_weight=threshold("surface_size_weight"),
+        doubt=threshold("surface_doubt"),
     )
 
 
 def _said(seed_mm: tuple[float, float, float]) -> str:
     return f"{', '.join(f'{round(float(c), 1):g}' for c in seed_mm)} mm (LPS)"
+
+
+def _radius(diameter_mm: float) -> float:
+    most = threshold("lesion_most_mm")
+    if not threshold("diameter_least_mm") <= diameter_mm <= most:
+        raise InputError(
+            f"A diameter of {diameter_mm:g} mm was given.",
+            f"Growth looks for lesions of {threshold('diameter_least_mm'):g} to {most:g} mm.",
+            "Measure it once more; leave it out, or outline the lesion by hand.",
+        )
+    return diameter_mm / 2
 
 
 def _working(image: Volume, place: Array) -> tuple[Volume, Volume]:
@@ -204,10 +246,11 @@ def _only_imaged(mask: Volume, imaged: Volume | None) -> tuple[Volume, bool]:
     return mask.with_array(mask.array & seen), bool((mask.array & ~seen).any())
 
 
-def _unsure(change: float) -> tuple[str, ...]:
+def _unsure(change: float, agreement: float, sized: bool) -> tuple[str, ...]:
+    hint = "" if sized else "give about how large it is (diameter), or "
     return (
-        f"the edge is not sharp: the volume changes {change:.1f} times with the threshold, as where the bone around is thin or "
-        "nearly as dark as the lesion; correct it by hand",
+        f"the edge is not sharp: slightly other HU give {change:.1f} times the volume, and two ways of growing agree by "
+        f"{100 * agreement:.0f} %, as where the bone around is thin or nearly as dark as the lesion; {hint}correct it by hand",
     )
 
 

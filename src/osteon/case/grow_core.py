@@ -6,13 +6,14 @@ Arrays of any dimension and a step per axis; the unit of length is the caller's 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import cast
 
 import numpy as np
 from scipy import ndimage
 
+from osteon.case.grow_star import Surface, SurfaceRecipe, find_surface
 from osteon.space.volume import Array
 
 
@@ -38,6 +39,10 @@ class Recipe:
         Necks narrower than this part of the largest ball that fits in and holds the seed are cut.
     cut_most : float
         Where more than this part of the surface is cut, bone is gone on most sides: its remains are bridged straight.
+    surface : SurfaceRecipe
+        What the smooth surface round the lesion goes by.
+    margin : float
+        What a band of values adds lies within this part of the radius of that surface.
     wall : float
         Values above this are bone even where the lesion is as bright.
     """
@@ -55,6 +60,8 @@ class Recipe:
     tendril: float
     neck_part: float
     cut_most: float
+    surface: SurfaceRecipe
+    margin: float
     wall: float = float("inf")
 
 
@@ -81,7 +88,11 @@ class Growth:
     bridged : bool
         The bone is gone round the seed; the envelope was bridged straight between what remains of it.
     change : float
-        How many times larger the region is in a band a quarter wider than in one a quarter narrower: 1 where the edge is sharp.
+        How many times larger the surface is with votes shifted up than down: 1 where the edge is sharp.
+    contrast : float
+        How unlike the lesion what lies just outside is; see ``Surface``.
+    agreement : float
+        Dice between the surface and growth in a band of values alone.
     """
 
     inside: Array
@@ -95,6 +106,8 @@ class Growth:
     escape_depth: float = 0.0
     bridged: bool = False
     change: float = 1.0
+    contrast: float = 0.0
+    agreement: float = 1.0
 
 
 def enclosed_fraction(dense: Array, step: Sequence[float], reach: float) -> Array:
@@ -163,8 +176,18 @@ def distance_from(seed: Sequence[float], shape: tuple[int, ...], step: Sequence[
     return cast(Array, np.sqrt(total))
 
 
-def grow_region(image: Array, seed: Sequence[float], step: Sequence[float], recipe: Recipe, bone: Array | None = None) -> Growth:
+def grow_region(
+    image: Array,
+    seed: Sequence[float],
+    step: Sequence[float],
+    recipe: Recipe,
+    bone: Array | None = None,
+    size: float | None = None,
+) -> Growth:
     """Grow from a seed within what bone encloses.
+
+    A band of values is grown first; it tells what bone encloses. Then a smooth surface is found between what is like the seed and
+    what is like the bone around, and the band adds what lies close to that surface.
 
     Parameters
     ----------
@@ -178,20 +201,50 @@ def grow_region(image: Array, seed: Sequence[float], step: Sequence[float], reci
         What to go by.
     bone : array of bool, optional
         An outline of the bone; it then belongs to the envelope, and nothing far from it does.
+    size : float, optional
+        The radius that the user expects.
 
     Returns
     -------
     Growth
         ``inside`` is empty where the seed is not enclosed.
     """
-    first = _grow(image, seed, step, recipe, bone, bridge=False)
-    if first.inside.any() and first.cut_area <= recipe.cut_most * _surface(first.inside, step):
-        return first
-    return _grow(image, seed, step, recipe, bone, bridge=True)
-
-
-def _grow(image: Array, seed: Sequence[float], step: Sequence[float], recipe: Recipe, bone: Array | None, bridge: bool) -> Growth:
     from_seed = distance_from(seed, image.shape, step)
+    band = _band(image, from_seed, step, recipe, bone, bridge=False)
+    bridged = not (band.inside.any() and _escape(band, step)[1] <= recipe.cut_most * _surface(band.inside, step))
+    if bridged:
+        band = _band(image, from_seed, step, recipe, bone, bridge=True)
+    at = tuple(int(np.clip(round(s), 0, n - 1)) for s, n in zip(seed, image.shape, strict=True))
+    told = (band.middle, band.low, band.high, float(band.enclosed[at]))
+    ball = from_seed <= max(recipe.seed_ball, 1.01 * max(step))
+    if not (ball & band.envelope).any():
+        return Growth(np.zeros_like(band.inside), band.envelope, np.zeros_like(band.inside), *told, bridged=bridged)
+    near = ball & band.envelope
+    surface = find_surface(image, seed, step, band.envelope, near, recipe.most_reach, recipe.surface, size)
+    inside = _piece_at(_joined(band, surface, step, recipe), ball)
+    if not inside.any():  # the surface left the seed: what the band holds, with an agreement that says so
+        inside = band.inside
+    escapes = [_escape(each, step) for each in (replace(band, inside=inside), band)]  # the surface may stop short of a breach
+    escaped, area, depth = max(escapes, key=lambda escape: escape[1])
+    smooth = surface.inside & band.envelope
+    agreement = 2 * float((smooth & band.inside).sum()) / max(float(smooth.sum() + band.inside.sum()), 1.0)
+    return Growth(inside, band.envelope, escaped, *told, area, depth, bridged, surface.change, surface.contrast, agreement)
+
+
+@dataclass(frozen=True, eq=False)
+class _Band:
+    """What grew in a band of values, where bone encloses, and what is alike anywhere."""
+
+    inside: Array
+    envelope: Array
+    enclosed: Array
+    alike: Array
+    middle: float
+    low: float
+    high: float
+
+
+def _band(image: Array, from_seed: Array, step: Sequence[float], recipe: Recipe, bone: Array | None, bridge: bool) -> _Band:
     ball = from_seed <= max(recipe.seed_ball, 1.01 * max(step))
     middle = float(np.median(image[ball]))
     spread = 1.4826 * float(np.median(np.abs(image[ball] - middle)))
@@ -211,23 +264,14 @@ def _grow(image: Array, seed: Sequence[float], step: Sequence[float], recipe: Re
         if turn == 0:
             low, high = _band_between(calm, inside, envelope, low, high, step, recipe)
     inside = _to_the_edge(image, _cleaned(inside, from_seed, step, recipe), envelope, recipe.clamp_above)
-    escaped, area, depth = _escape(inside, alike, envelope, step)
-    change = _change(calm, near & envelope, (low, middle, high), from_seed, step, recipe)
-    at = tuple(int(np.clip(round(s), 0, n - 1)) for s, n in zip(seed, image.shape, strict=True))
-    return Growth(inside, envelope, escaped, middle, low, high, float(enclosed[at]), area, depth, bridge, change)
+    return _Band(inside, envelope, enclosed, alike, middle, low, high)
 
 
-def _change(
-    calm: Array, within: Array, band: tuple[float, float, float], from_seed: Array, step: Sequence[float], recipe: Recipe
-) -> float:
-    """Return how many times larger the region is in a band a quarter wider than in one a quarter narrower."""
-    low, own, high = band
-    ball = from_seed <= max(recipe.seed_ball, 1.01 * max(step))
-    sizes = []
-    for part in (0.75, 1.25):
-        alike = (calm > own - part * (own - low)) & (calm < own + part * (high - own)) & within
-        sizes.append(float(_cleaned(_piece_at(alike, ball), from_seed, step, recipe).sum()))
-    return max(sizes[1] / max(sizes[0], 1.0), sizes[0] / max(sizes[1], 1.0))
+def _joined(band: _Band, surface: Surface, step: Sequence[float], recipe: Recipe) -> Array:
+    """Return what the surface holds of the envelope, and what the band adds close to it."""
+    smooth = surface.inside & band.envelope
+    away = ndimage.distance_transform_edt(~surface.inside, sampling=step)
+    return cast(Array, smooth | (band.inside & (away <= recipe.margin * surface.radius)))
 
 
 def _faces(inside: Array, other: Array | None, step: Sequence[float]) -> float:
@@ -247,8 +291,9 @@ def _surface(inside: Array, step: Sequence[float]) -> float:
     return _faces(inside, None, step)
 
 
-def _escape(inside: Array, alike: Array, envelope: Array, step: Sequence[float]) -> tuple[Array, float, float]:
+def _escape(band: _Band, step: Sequence[float]) -> tuple[Array, float, float]:
     """Return what growth would add outside the envelope, over which area the region touches it, and how far out it gets."""
+    inside, alike, envelope = band.inside, band.alike, band.envelope
     nothing = np.zeros_like(inside)
     if not inside.any():
         return nothing, 0.0, 0.0

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from osteon.case.grow import threshold
+from osteon.case.grow import surface_recipe, threshold
 from osteon.case.grow_core import Recipe, grow_region
 from osteon.errors import ImageError, InputError, UnitError
 from osteon.space.volume import Array
@@ -27,12 +27,15 @@ class GrownPixels:
         Whether growth would have left what bone encloses.
     ended : str
         "grown", or why not.
+    edge_unsure : bool
+        Slightly other grey levels, or another way of growing, give another region.
     """
 
     mask: Array
     area_pixels: int
     leak: bool
     ended: str
+    edge_unsure: bool = False
 
 
 def grow_pixels(picture: Array, seed: tuple[float, float], *, units: Literal["pixels"]) -> GrownPixels:
@@ -90,7 +93,8 @@ def grow_pixels(picture: Array, seed: tuple[float, float], *, units: Literal["pi
         else f"nothing grew: bone in {100 * growth.enclosed_at_seed:.0f} % of the directions from the seed"
     )
     leak = growth.cut_area >= threshold("pixel_leak_least") and growth.escape_depth > threshold("pixel_leak_beyond")
-    return GrownPixels(inside, int(inside.sum()), leak or growth.bridged, ended)
+    unsure = growth.change > threshold("change_most") or growth.agreement < threshold("agreement_least")
+    return GrownPixels(inside, int(inside.sum()), leak or growth.bridged, ended, unsure)
 
 
 def _classes(grey: Array) -> tuple[float, float, float]:
@@ -121,5 +125,13 @@ def _recipe(contrast: float, wall: float) -> Recipe:
         tendril=threshold("pixel_tendril"),
         neck_part=threshold("neck_part"),
         cut_most=threshold("cut_most"),
+        surface=replace(
+            surface_recipe(),
+            spread_least=threshold("pixel_surface_spread_least") * contrast,
+            spread_most=threshold("pixel_surface_spread_most") * contrast,
+            drift=threshold("pixel_surface_drift") * contrast,
+            around=threshold("pixel_surface_around"),
+        ),
+        margin=threshold("surface_margin"),
         wall=wall,
     )

@@ -1,4 +1,4 @@
-"""Facts that the header of the planning CT tells: contrast agent, slice spacing, kernel, tube voltage."""
+"""Facts that the header of the planning CT tells: contrast agent and phase, slice spacing, kernel, tube voltage."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ def with_image_facts(chart: Mapping[str, Fact], planning: Study | None) -> dict[
         return found
     told: dict[str, Scalar | None] = {
         "contrast_enhanced": planning.contrast,
+        "contrast_agent": planning.contrast_agent or None,
+        "contrast_phase": planning.contrast_phase or None,
         "ct_slice_spacing_mm": planning.slice_spacing_mm,
         "ct_kernel": planning.kernel or None,
         "ct_kvp": planning.kvp,

@@ -9,8 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 from osteon.cache import write_atomically
-from osteon.case.load import other
 from osteon.case.new import skeleton
+from osteon.case.outline_files import other
 from osteon.case.outlines import ball
 from osteon.case.schema import read_case_file
 from osteon.errors import CaseFileError, ImageError, InputError
@@ -102,7 +102,7 @@ def _ct_of(path: Path) -> Path:
         return path
     model, _ = read_case_file(path / "case.yaml")
     for study in model.studies:
-        if study.modality == "CT":
+        if study.modality == "CT" and study.file is not None:
             return path / study.file
     raise InputError(
         f"{path / 'case.yaml'} names no CT.", "HU stand only in a CT.", "Name the CT itself, or add it under `studies`."
@@ -223,7 +223,7 @@ def _tree(
     study = {"id": "ct1", "modality": "CT", "file": "ct.nii.gz", "date": source.date.isoformat() if source.date else "unknown"}
     study["patient_position"] = source.patient_position
     if unmapped:
-        entry["note"] = f"left out, no structure for: {', '.join(unmapped)}"
+        entry["note"] = f"left out: {len(unmapped)} outlines that no structure stands for"  # their names may be a person's
     lesion: dict[str, Any] = {
         "id": "L1",
         "bone": key.id,

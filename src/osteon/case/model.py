@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from osteon.facts import Fact
 from osteon.space.anatomy import Structure
 from osteon.space.volume import Volume
+
+if TYPE_CHECKING:
+    from osteon.case.align import Alignment
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,10 @@ class Study:
         Of a CT, as the header says.
     kvp, slice_spacing_mm : float or None
         Tube voltage [kV]; between slice planes [mm].
+    contrast_agent, contrast_phase : str
+        Name of the agent; arterial, portal venous, delayed, nephrographic. As the header says; empty where it does not.
+    planning : bool
+        Whether the case file chose it to be planned on.
     """
 
     id: str
@@ -49,6 +57,39 @@ class Study:
     kernel: str = ""
     kvp: float | None = None
     slice_spacing_mm: float | None = None
+    contrast_agent: str = ""
+    contrast_phase: str = ""
+    planning: bool = False
+
+
+@dataclass(frozen=True)
+class Declared:
+    """An image that exists but is not at hand: a film on the light box, an examination elsewhere."""
+
+    id: str
+    modality: str
+    date: date | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class OutlineQuestion:
+    """A name of an outline file that only a person can decide; until then the structure stays unknown.
+
+    Parameters
+    ----------
+    file, name : str
+        Where it stands.
+    text : str
+        The question.
+    choices : tuple of str
+        Structure ids that it may be; ``ignore`` is always possible.
+    """
+
+    file: str
+    name: str
+    text: str
+    choices: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -78,7 +119,13 @@ class Lesion:
     goal : str or None
         cure, palliation, interface_palliation.
     approximate : bool
-        Whether the outline was grown or drawn by rule and must be looked at.
+        Whether the outline was grown, drawn by rule or carried over, and must be looked at.
+    outline_error_mm : float
+        Error of an outline that was carried over from another study [mm].
+    no_outline : str
+        Why an outline that the case file names cannot be used, and what to do; empty where there is one, or none is named.
+    outline_study : str
+        Study that it was drawn on; empty for the reference.
     """
 
     id: str
@@ -89,6 +136,9 @@ class Lesion:
     region: str | None = None
     synthetic: str = ""
     approximate: bool = False
+    outline_error_mm: float = 0.0
+    no_outline: str = ""
+    outline_study: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +156,7 @@ class Case:
     lesions : tuple of Lesion
         Any number.
     studies : tuple of Study
-        Dated images; the first CT is the planning image.
+        Dated images; one CT is the planning image.
     masks : mapping of Structure to Volume of bool
         Outlines on the planning CT's grid.
     absent, approximate : frozenset of Structure
@@ -117,6 +167,24 @@ class Case:
         What must be said on every page: "SYNTHETIC LESION implanted ...", "PHANTOM".
     digests : mapping of str to str
         File name relative to the folder, to sha256.
+    declared : tuple of Declared
+        Images that exist but are not at hand.
+    alignments : tuple of Alignment
+        For every study beside the reference: whether it may be laid over the planning CT, and with what error.
+    drawn : mapping of Structure to Volume of bool
+        Where someone looked for a structure, for outlines that cover a part of the image only; beyond it, it is unknown.
+    outline_error_mm : mapping of Structure to float
+        Error of outlines that were carried over from another study [mm].
+    organ_doses : mapping of Structure to mapping of str to Fact
+        What an earlier irradiation gave to each outlined structure.
+    questions : tuple of OutlineQuestion
+        Names of outlines that must be decided by a person.
+    notes : tuple of str
+        What reading the case did that one should know.
+    date : datetime.date or None
+        Of the chart: from here measurements age.
+    outline_study : mapping of Structure to str
+        Study that an outline was drawn on, where that is not the reference.
     """
 
     folder: Path
@@ -130,8 +198,23 @@ class Case:
     timeline: tuple[Event, ...] = ()
     stamps: tuple[str, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
+    declared: tuple[Declared, ...] = ()
+    alignments: tuple[Alignment, ...] = ()
+    drawn: Mapping[Structure, Volume] = field(default_factory=dict)
+    outline_error_mm: Mapping[Structure, float] = field(default_factory=dict)
+    organ_doses: Mapping[Structure, Mapping[str, Fact]] = field(default_factory=dict)
+    questions: tuple[OutlineQuestion, ...] = ()
+    notes: tuple[str, ...] = ()
+    date: date | None = None
+    outline_study: Mapping[Structure, str] = field(default_factory=dict)
 
     @property
     def planning_image(self) -> Study | None:
-        """The first CT, or None."""
-        return next((s for s in self.studies if s.modality == "CT"), None)
+        """The CT that the case file chose to plan on, else the first CT, or None."""
+        return planning_ct(self.studies)
+
+
+def planning_ct(studies: Sequence[Study]) -> Study | None:
+    """Return the CT that is chosen to be planned on, else the first CT; None where there is none."""
+    listed = [s for s in studies if s.modality == "CT"]
+    return next((s for s in listed if s.planning), listed[0] if listed else None)

@@ -12,24 +12,32 @@ from osteon.case.chart import number_mm
 from osteon.case.schema import OutlineModel
 from osteon.errors import CaseFileError
 from osteon.io import labels
-from osteon.space.volume import Array, Grid, Volume
+from osteon.io.regions import NamedMask, Uids
+from osteon.space.volume import Array, CompactMask, Grid, Volume
 
 SLAB_VOXELS = 2_000_000
 
 
-def outline_of(model: OutlineModel, folder: Path, grid: Grid, where: str) -> Volume:
-    """Return the mask that an outline entry describes, on the grid of the planning image.
+def outline_of(model: OutlineModel, folder: Path, grid: Grid, where: str, uids: Uids | None = None) -> NamedMask:
+    """Return what an outline entry describes, on the grid of the image that it was drawn on.
 
     Parameters
     ----------
     model : OutlineModel
-        File, ball or line.
+        File, part of a file, ball or line.
     folder : Path
         Files are relative to it.
     grid : Grid
-        Of the planning image.
+        Of that image.
     where : str
         File and line, for messages.
+    uids : callable or None
+        Returns the UIDs of that image, asked where the file is an RTSTRUCT or SEG.
+
+    Returns
+    -------
+    NamedMask
+        The mask, and where it was drawn at all if that is a part of the image only.
 
     Raises
     ------
@@ -39,7 +47,7 @@ def outline_of(model: OutlineModel, folder: Path, grid: Grid, where: str) -> Vol
         If its file cannot be read.
     """
     if model.file is not None:
-        return labels.read_mask(folder / model.file, grid, label=model.label)
+        return labels.read_one(folder / model.file, grid, label=model.label, roi=model.roi, uids=uids)
     if model.sphere_mm is not None:
         centre = _lps([model.sphere_mm.center], model.sphere_mm.coordinates)
         mask = ball(grid, centre[0], number_mm(model.sphere_mm.diameter, where, "diameter") / 2)
@@ -47,14 +55,14 @@ def outline_of(model: OutlineModel, folder: Path, grid: Grid, where: str) -> Vol
     else:
         points = _lps(model.polyline_mm or [], model.coordinates)
         mask = line(grid, points, number_mm(model.radius, where, "radius"))
-    if not mask.array.any():
+    if mask.box() is None:
         low, high = grid.corners_mm().min(0).round().tolist(), grid.corners_mm().max(0).round().tolist()
         raise CaseFileError(
             f"{where}: the outline round {points[0].round(1).tolist()} mm lies outside the image ({low} to {high} mm, LPS).",
             "Nothing of it can be judged on this image.",
             "Check the coordinates; viewers that show RAS need `coordinates: RAS`.",
         )
-    return mask
+    return NamedMask("drawn in the case file", mask)
 
 
 def _lps(points: Sequence[Sequence[float]], coordinates: str) -> Array:
@@ -102,4 +110,4 @@ def line(grid: Grid, points_mm: Array, radius_mm: float, *, at_least_voxel: bool
             axis = end - start
             along = np.clip(offset @ axis / max(float(axis @ axis), 1e-12), 0, 1)
             mask[window] |= np.linalg.norm(offset - along[..., None] * axis, axis=-1) <= radius_mm
-    return Volume(mask, grid)
+    return CompactMask(mask, grid)

@@ -173,6 +173,7 @@ def write(
     folder = Path(folder)
     position = POSITIONS[name][1]
     study: dict[str, Any] = {"id": "ct1", "modality": "CT", "file": "ct.nii.gz", "date": IMAGE_DATE, "patient_position": position}
+    study["contrast"] = False
     if dicom:
         study["file"] = "ct"
         day = date.fromisoformat(IMAGE_DATE)

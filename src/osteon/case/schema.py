@@ -58,7 +58,9 @@ class OutlineModel(Strict):
     """Where a lesion or a structure lies: a file, one label of a file, a ball, or a line with a radius."""
 
     file: str | None = None
-    label: int | None = None
+    label: int | None = Field(default=None, description="Value in a label map, or segment number of a DICOM SEG")
+    roi: str | None = Field(default=None, description="Region name in an RTSTRUCT, or segment label of a DICOM SEG")
+    study: str | None = Field(default=None, description="Study that it was drawn on; the planning CT where not given")
     sphere_mm: SphereModel | None = None
     polyline_mm: list[PointMm] | None = Field(default=None, min_length=2, max_length=5000)
     radius: Quantity | None = None
@@ -73,8 +75,10 @@ class OutlineModel(Strict):
             raise ValueError(f"needs exactly one of file, sphere_mm, polyline_mm; has {given or 'none'}")
         if (self.polyline_mm is None) != (self.radius is None):
             raise ValueError("polyline_mm and radius belong together")
-        if self.label is not None and self.file is None:
-            raise ValueError("label needs a file")
+        if (self.label is not None or self.roi is not None) and self.file is None:
+            raise ValueError("label and roi need a file")
+        if self.label is not None and self.roi is not None:
+            raise ValueError("give label or roi, not both")
         return self
 
 
@@ -82,20 +86,46 @@ class StudyModel(Strict):
     """One dated image."""
 
     id: str
-    modality: Literal["CT", "MR", "PT", "NM", "other"]
-    file: str = Field(description="NIfTI file or DICOM folder, relative to case.yaml")
+    modality: Literal["CT", "MR", "PT", "NM", "XR", "other"]
+    file: str | None = Field(
+        default=None, description="NIfTI, NRRD or MetaImage file or DICOM folder, relative to case.yaml; none: not at hand"
+    )
     date: datetime.date | Literal["unknown"] = "unknown"
     series: str | None = Field(default=None, description="UID, number or description, where the folder holds several series")
     patient_position: Literal["HFS", "HFP", "FFS", "FFP", "HFDL", "HFDR", "FFDL", "FFDR", "unknown"] = "unknown"
     contrast: bool | Literal["unknown"] = "unknown"
+    note: str = ""
+    planning: bool = Field(default=False, description="Plan on this CT, where there are several; else the first CT is planned on")
+
+    @model_validator(mode="after")
+    def _readable(self) -> StudyModel:
+        if self.planning and (self.modality != "CT" or self.file is None):
+            given = f"{self.modality}{'' if self.file else ' without file'}"
+            raise ValueError(f"`planning: true` needs a CT that is at hand; study {self.id!r} is {given}")
+        if self.file is not None and self.modality == "XR":
+            raise ValueError("a radiograph is no volume; give its reading as facts and declare it without file")
+        return self
 
 
 class LabelsModel(Strict):
-    """A label map, or a folder with one mask per structure."""
+    """A label map, a folder with one mask per structure, an RTSTRUCT or a DICOM SEG."""
 
     file: str
     names: dict[int, str] | Literal["totalsegmentator"] = "totalsegmentator"
+    answers: dict[str, str] = Field(
+        default_factory=dict, description="What an outline's name means, where osteon asks: structure id, or ignore"
+    )
+    study: str | None = Field(default=None, description="Study that they were drawn on; the planning CT where not given")
     approximate: bool = False
+    note: str = ""
+
+
+class DoseModel(Strict):
+    """A dose distribution of an earlier irradiation (RTDOSE)."""
+
+    file: str
+    study: str | None = Field(default=None, description="Study that it was planned on; the planning CT where not given")
+    date: datetime.date | Literal["unknown"] = "unknown"
     note: str = ""
 
 
@@ -147,6 +177,7 @@ class CaseModel(Strict):
     studies: list[StudyModel] = Field(default_factory=list)
     labels: list[LabelsModel] = Field(default_factory=list)
     structures: dict[str, OutlineModel] = Field(default_factory=dict)
+    doses: list[DoseModel] = Field(default_factory=list)
     absent: list[str] = Field(default_factory=list, description="Structures that someone saw are not here")
     facts: PatientFacts = Field(default_factory=PatientFacts)  # type: ignore[valid-type]
     lesions: list[LesionModel] = Field(min_length=1)
@@ -159,6 +190,16 @@ class CaseModel(Strict):
             twice = sorted({i for i in ids if ids.count(i) > 1})
             if twice:
                 raise ValueError(f"two entries have the {what} id {twice[0]!r}")
+        chosen = [s.id for s in self.studies if s.planning]
+        if len(chosen) > 1:
+            raise ValueError(f"one CT can be the planning CT; {', '.join(chosen)} have `planning: true`")
+        known = {s.id for s in self.studies if s.file is not None}
+        drawn_on = [x.study for x in self.labels] + [x.study for x in self.doses] + [x.study for x in self.structures.values()]
+        for named in [*drawn_on, *(x.outline.study for x in self.lesions if x.outline is not None)]:
+            if named is None:
+                continue
+            if named not in known:
+                raise ValueError(f"there is no study {named!r} with a file; there are {sorted(known) or 'none'}")
         return self
 
 
@@ -238,6 +279,7 @@ def _near(place: tuple[str | int, ...]) -> str:
         "studies": list(StudyModel.model_fields),
         "labels": list(LabelsModel.model_fields),
         "timeline": list(EventModel.model_fields),
+        "doses": list(DoseModel.model_fields),
     }
     parents = [p for p in place[:-1] if isinstance(p, str) and p in names]
     choices = names[parents[-1]] if parents else ["schema", *list(CaseModel.model_fields)[1:]]

@@ -58,7 +58,14 @@ class SegmentResult:
 
 
 def segment(
-    case_folder: Path, lesion_id: str, seed_mm: Seed, *, coordinates: str = "LPS", replace: bool = False, write: bool = True
+    case_folder: Path,
+    lesion_id: str,
+    seed_mm: Seed,
+    *,
+    coordinates: str = "LPS",
+    replace: bool = False,
+    write: bool = True,
+    diameter_mm: float | None = None,
 ) -> SegmentResult:
     """Outline a lytic or mixed lesion of a case from one point inside it.
 
@@ -76,6 +83,8 @@ def segment(
         Whether an outline that is there may be replaced.
     write : bool
         False: a trial that writes nothing.
+    diameter_mm : float, optional
+        About how large the lesion looks; pulls the outline, does not force it.
 
     Returns
     -------
@@ -109,7 +118,7 @@ def segment(
         )
     lesion = case.lesions[index]
     bone = case.masks.get(lesion.bone) if lesion.bone is not None else None
-    grown = grow(study.volume, seed_mm, bone=bone, imaged=study.imaged)
+    grown = grow(study.volume, seed_mm, bone=bone, imaged=study.imaged, diameter_mm=diameter_mm)
     notes = (*grown.notes, *_metal_near(case, grown.mask), *_beside(lesion, bone, grown.mask))
     files: tuple[Path, ...] = ()
     if write:

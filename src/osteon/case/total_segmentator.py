@@ -5,17 +5,23 @@ osteon does not ship or import it. Its outlines are a model's output: approximat
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from osteon.errors import InputError, MissingError, OsteonError
 
 COMMAND = "TotalSegmentator"
+Observe = Callable[[float], None]
+PART, PER_CENT = re.compile(r"part (\d+) of (\d+)"), re.compile(r"(\d{1,3})%")
 NOWHERE = "http://127.0.0.1:9"
 """The discard port of this machine: whatever is sent there is refused."""
 
@@ -33,12 +39,15 @@ def command() -> Path:
         raise MissingError(
             f"The command {COMMAND} is not on the path.",
             "Without it osteon outlines only bones and skin by threshold, without names; nerves and vessels stay unknown.",
-            "Install it with its weights in an environment of its own (pip install TotalSegmentator), or give outlines as files.",
+            "Install it with its weights in an environment of its own (pip install TotalSegmentator): osteon does not do that. "
+            "Or give outlines as files.",
         )
     return Path(found)
 
 
-def outline(image: Path, out_folder: Path, *, fast: bool = False, timeout_s: float = 7200.0) -> Path:
+def outline(
+    image: Path, out_folder: Path, *, fast: bool = False, timeout_s: float = 7200.0, observe: Observe | None = None
+) -> Path:
     """Outline a CT with TotalSegmentator's task ``total``.
 
     Parameters
@@ -51,6 +60,8 @@ def outline(image: Path, out_folder: Path, *, fast: bool = False, timeout_s: flo
         3 mm instead of 1.5 mm.
     timeout_s : float
         Stopped after this time [s].
+    observe : callable, optional
+        Is told the fraction done, as far as the command says it.
 
     Returns
     -------
@@ -83,7 +94,7 @@ def outline(image: Path, out_folder: Path, *, fast: bool = False, timeout_s: flo
         home, result = Path(working) / "home", Path(working) / "result.nii.gz"
         environment = quiet_environment(os.environ, home, weights)
         arguments = [str(program), "-i", str(Path(image).resolve()), "-o", str(result), "--ml", "--task", "total"]
-        _run([*arguments, "--fast"] if fast else arguments, environment, timeout_s)
+        _run([*arguments, "--fast"] if fast else arguments, environment, timeout_s, observe)
         if not result.is_file():
             raise OsteonError(
                 f"{COMMAND} ended without writing its label map.",
@@ -129,25 +140,64 @@ def quiet_environment(environment: Mapping[str, str], home: Path, weights: Path)
     return quiet
 
 
-def _run(arguments: list[str], environment: dict[str, str], timeout_s: float) -> None:
+def _run(arguments: list[str], environment: dict[str, str], timeout_s: float, observe: Observe | None) -> None:
+    """Run the command in a process group of its own, which does not outlive this call."""
     try:
-        done = subprocess.run(
-            arguments, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise OsteonError(
-            f"{COMMAND} was stopped after {timeout_s:.0f} s.",
-            "Its result is not there.",
-            "Allow more time, or use the fast model.",
-        ) from error
+        process = subprocess.Popen(
+            arguments, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
     except OSError as error:
         raise OsteonError(
             f"{COMMAND} could not be started: {error}.", "It is not usable here.", "Repair its installation."
         ) from error
-    if done.returncode != 0:
-        last = " | ".join((done.stderr or done.stdout or "no message").strip().splitlines()[-3:])
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        _end(process)
+
+    timer = threading.Timer(timeout_s, stop)
+    timer.start()
+    try:
+        said = _listen(process, observe)
+        code = process.wait()
+    finally:
+        timer.cancel()
+        _end(process)
+    if late.is_set():
         raise OsteonError(
-            f"{COMMAND} failed with exit code {done.returncode}: {last:.400}",
+            f"{COMMAND} was stopped after {timeout_s:.0f} s.",
+            "Its result is not there.",
+            "Allow more time, or use the fast model.",
+        )
+    if code != 0:
+        last = " | ".join((said or "no message").strip().splitlines()[-3:])
+        raise OsteonError(
+            f"{COMMAND} failed with exit code {code}: {last:.400}",
             "Its outlines are not complete.",
             "Run it by hand on this image; the command line was: " + " ".join(arguments),
         )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Stop the command and whatever it started."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _listen(process: subprocess.Popen[bytes], observe: Observe | None) -> str:
+    """Return the end of what the command says, and pass on how far it is: "part 2 of 5" and the per cent of its bars."""
+    assert process.stdout is not None  # it is a pipe
+    said, most = "", 0.0
+    while chunk := os.read(process.stdout.fileno(), 4096):
+        said = (said + chunk.decode("utf-8", "replace"))[-8000:]
+        parts, cents = PART.findall(said), PER_CENT.findall(said)
+        part, parts_all = (int(parts[-1][0]), int(parts[-1][1])) if parts else (1, 1)
+        done = (part - 1 + (int(cents[-1]) / 100 if cents else 0.0)) / max(parts_all, part)
+        if observe is not None and done > most:
+            most = min(done, 0.99)
+            observe(most)
+    return said.replace("\r", "\n")

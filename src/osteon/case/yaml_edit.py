@@ -38,8 +38,40 @@ def set_in_case(file: Path, place: Place, value: Any, *, after: str | None = Non
     read_case_file(file)
     with file.open(encoding="utf-8", newline="") as opened:
         text = opened.read()
-    new = set_entry(text, place, value, after=after)
-    wanted = _with(yaml.safe_load(text), place, value)
+    _keep(file, set_entry(text, place, value, after=after), _with(yaml.safe_load(text), place, value), place, value)
+
+
+def insert_first_in_case(file: Path, key: str, value: Any) -> None:
+    """Put an entry in front of a list of a case file, which is read again before it is kept; a missing list is made.
+
+    Parameters
+    ----------
+    file : Path
+        case.yaml; it is seen old or new, never half.
+    key : str
+        Of the list, for example ``labels``.
+    value : Any
+        What YAML can hold; written on one line.
+
+    Raises
+    ------
+    CaseFileError
+        If the file is malformed, or would be after the change; it is then left as it was.
+    OsteonError
+        If it cannot be written.
+    """
+    read_case_file(file)
+    with file.open(encoding="utf-8", newline="") as opened:
+        text = opened.read()
+    tree = yaml.safe_load(text)
+    if not tree.get(key):
+        set_in_case(file, (key,), [value])
+        return
+    _keep(file, insert_first(text, key, value), {**tree, key: [value, *tree[key]]}, (key, 0), value)
+
+
+def _keep(file: Path, new: str, wanted: Any, place: Place, value: Any) -> None:
+    """Write the new text, unless it says something else than wanted or is no case."""
     if yaml.safe_load(new) != wanted:
         raise CaseFileError(
             f"{file.name}: {'.'.join(map(str, place))} could not be set without touching something else.",
@@ -112,6 +144,29 @@ def set_entry(text: str, place: Place, value: Any, *, after: str | None = None) 
     indent = max(column + 2 - int(node.start_mark.column), 0) if _first_on_line(text, start) else 0
     indent = 1 if start and text[start - 1] == ":" else indent
     return text[:start] + " " * indent + _flow(value) + text[end:]
+
+
+def insert_first(text: str, key: str, value: Any) -> str:
+    r"""Return YAML text with an entry in front of a list that holds some; comments and all other text stay.
+
+    Examples
+    --------
+    >>> print(insert_first("a:\n  - 1  # one\n", "a", {"b": 2}), end="")
+    a:
+      - {b: 2}
+      - 1  # one
+    """
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    name, held = next(((k, v) for k, v in pairs if k.value == key), (None, None))
+    if name is None or not isinstance(held, yaml.SequenceNode) or not held.value:
+        raise CaseFileError(f"{key} is no list with entries.", "Nothing can be put in front of it.", "Correct the file by hand.")
+    first = int(held.value[0].start_mark.index)
+    if held.flow_style:
+        return f"{text[:first]}{_flow(value)}, {text[first:]}"
+    begin = text.index("\n", int(name.end_mark.index)) + 1  # above the comments of the entry that was the first
+    ending = "\r\n" if "\r\n" in text else "\n"
+    return f"{text[:begin]}{' ' * int(held.start_mark.column)}- {_flow(value)}{ending}{text[begin:]}"
 
 
 def _with(tree: Any, place: Place, value: Any) -> Any:

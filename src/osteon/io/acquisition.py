@@ -95,7 +95,8 @@ def _contrast(plane: Plane, notes: list[str]) -> tuple[bool | None, str, str]:
     if agent or native:
         return False, "", "native"
     if phase:
-        notes.append(f"contrast agent by the series description only ({said.strip()!r})")
+        found = PHASES[phase].search(said)  # the word alone: a description may hold a name
+        notes.append(f"contrast agent by the series description only ({(found.group() if found else phase)!r})")
         return True, "not named", "" if phase == "contrast" else phase
     return None, "", ""
 

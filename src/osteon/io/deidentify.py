@@ -14,19 +14,17 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
 from osteon.cache import write_atomically
 from osteon.errors import ImageError, InputError
-from osteon.io.labels import structure_named
+from osteon.io.class_names import structure_named
 
 Kind = Literal["name", "birth_date", "uid", "date", "text", "private", "pixels", "known", "unchecked"]
 UID = re.compile(r"(?<!\d)(?<!\d\.)(?:[0-2](?:\.(?:0|[1-9]\d*)){5,}|2\.25\.[1-9]\d{9,})(?!\.?\d)")
 PERSON = re.compile(r"\b[^\W\d_][\w'’-]+\^[^\W\d_][\w'’-]+")
-TEXTS = (".json", ".html", ".htm", ".yaml", ".yml", ".csv", ".txt", ".md", ".svg", ".xml", ".log", ".bib")
 LEAST_SALT = 16
+SHORT = 4
 NO_DAY = "19000101"
 OWN = frozenset(("", "0", "1", "anonymous", "Software library used to create this instance"))
 
@@ -181,13 +179,16 @@ def _clean_level(level: Dataset, salt: bytes, keep: frozenset[str], keep_dates: 
         elif keyword in rules["empty"]:
             if element.VR not in rules["date_vr"] or keyword == "PatientBirthDate" or not keep_dates:
                 element.value = ""
+        elif keyword in rules["replaced"]:
+            if not _is_plain(element.value):
+                element.value = rules["replaced"][keyword]
         elif element.VR == "SQ":
             for item in element.value:
                 _clean_level(item, salt, keep, keep_dates)
         elif element.VR == "UI":
             _replace_uids(element, salt)
         elif keyword in rules["structure"]:
-            if structure_named(str(element.value)) is None:
+            if not _names_a_structure(str(element.value)):
                 element.value = f"structure {level.get('ROINumber', level.get('SegmentNumber', number))}"
         elif element.VR in rules["date_vr"] and not keep_dates:
             del level[element.tag]
@@ -201,10 +202,18 @@ def _goes(element: Any, keyword: str) -> bool:
         return True
     if keyword in rules["remove"]:
         return True
-    spared = rules["keep"] | rules["empty"] | rules["structure"]
+    spared = rules["keep"] | rules["empty"] | rules["structure"] | rules["replaced"].keys()
     return bool(element.VR in rules["text_vr"] and keyword not in spared) or (
         keyword.endswith(("BirthDate", "DeathDate", "BirthTime")) and keyword not in rules["empty"]
     )
+
+
+def _names_a_structure(name: str) -> bool:
+    return structure_named(name) is not None or re.fullmatch(r"structure \d+|Background", name) is not None
+
+
+def _is_plain(value: Any) -> bool:
+    return str(value).strip().upper() in table()["plain"]
 
 
 def _replace_uids(element: Any, salt: bytes) -> None:
@@ -228,7 +237,7 @@ def check_clean(
     Parameters
     ----------
     given : pydicom Dataset or Path
-        A folder is searched through: DICOM by its elements, NIfTI by its free header texts, texts by ``scan_text``, all by name.
+        A file or folder is searched as ``private_files.check_files`` says: DICOM by its elements, others by texts and names.
     pseudonyms : collection of str
         What PatientName and PatientID may be, besides empty and "anonymous".
     known : collection of str
@@ -246,53 +255,9 @@ def check_clean(
     allowed = _Allowed(frozenset(pseudonyms) | OWN, frozenset(texts) | OWN, tuple(filter(None, known)), keep_dates)
     if isinstance(given, Dataset):
         return list(_check_dataset(given, "", allowed))
-    path = Path(given)
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    found: list[Finding] = []
-    for file in files:
-        name = file.name if path.is_file() else file.relative_to(path).as_posix()
-        found += [Finding(f.kind, f"name of file {number}", f.why, f.do) for number, f in enumerate(scan_text(name, known=known))]
-        found += _check_file(file, _shown(name, known), allowed)
-    return found
+    from osteon.io.private_files import check_files
 
-
-def _shown(name: str, known: Collection[str]) -> str:
-    """Return a file name without what it must not tell."""
-    for word in filter(None, known):
-        name = name.replace(word, "…")
-    return PERSON.sub("…", UID.sub("…", name))
-
-
-def _check_file(file: Path, name: str, allowed: _Allowed) -> list[Finding]:
-    if file.name.endswith((".nii", ".nii.gz")):
-        return _check_nifti(file, name)
-    if file.suffix.lower() in TEXTS:
-        text = file.read_text(encoding="utf-8", errors="replace")
-        return [Finding(f.kind, f"{name}, {f.where}", f.why, f.do) for f in scan_text(text, known=allowed.known)]
-    try:
-        dataset = pydicom.dcmread(file)
-    except (InvalidDicomError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError):
-        return [
-            Finding(
-                "unchecked", name, "A file of a kind that is not looked into may hold anything.", "Look at it before it leaves."
-            )
-        ]
-    return list(_check_dataset(dataset, f"{name}, ", allowed))
-
-
-def _check_nifti(file: Path, name: str) -> list[Finding]:
-    import nibabel as nib
-
-    header = nib.load(file).header
-    found = []
-    for field in ("descrip", "aux_file", "db_name", "intent_name", "data_type"):
-        if field in header.keys() and bytes(header[field].tobytes()).strip(b"\0 "):  # noqa: SIM118
-            found.append(
-                Finding("text", f"{name}, {field}", "Converters write names and numbers here.", "Write it again by osteon.")
-            )
-    if len(header.extensions):
-        found.append(Finding("text", f"{name}, extension", "It may hold a whole DICOM header.", "Write it again by osteon."))
-    return found
+    return check_files(Path(given), allowed.known, lambda dataset, where: list(_check_dataset(dataset, where, allowed)))
 
 
 def _check_dataset(dataset: Dataset, where: str, allowed: _Allowed) -> Iterator[Finding]:
@@ -311,7 +276,7 @@ def _check_level(level: Dataset, where: str, allowed: _Allowed) -> Iterator[Find
                 yield from _check_level(item, f"{place}[{i}].", allowed)
             continue
         values = [str(v) for v in (element.value if element.VM > 1 else [element.value])] if element.VR not in _binary() else []
-        if any(word in value for word in allowed.known for value in values):
+        if any(_place_of(word, value) >= 0 for word in allowed.known for value in values):
             yield Finding("known", place, "It holds what is known of this patient.", "Run `clean` before writing.")
         finding = _judge(element, place, values, allowed)
         if finding is not None:
@@ -326,6 +291,9 @@ def _judge(element: Any, place: str, values: list[str], allowed: _Allowed) -> Fi
     """Return what speaks against one element, or None."""
     rules, keyword = table(), element.keyword
     filled = any(v.strip() and v not in ("None", NO_DAY) for v in values)
+    filled &= element.VR != "TM" or any(
+        v.strip("0.: ") for v in values
+    )  # SEG must have a time; midnight says plainly that it is none
     own = all(v in allowed.texts or v.startswith("osteon") for v in values)
     clean_it = "Run `clean` before writing."
     if element.tag.is_private:
@@ -345,9 +313,15 @@ def _judge(element: Any, place: str, values: list[str], allowed: _Allowed) -> Fi
     if element.VR in rules["date_vr"]:
         told = filled and not allowed.dates
         return Finding("date", place, "A day of examination narrows down who it was.", clean_it) if told else None
+    if keyword in rules["replaced"]:
+        told = not own and not all(_is_plain(v) for v in values)
+        return Finding("text", place, "Text that somebody typed may tell who it is.", clean_it) if told else None
     if keyword in rules["structure"] and filled:
-        known_name = all(structure_named(v) or re.fullmatch(r"structure \d+", v) for v in values)
-        return None if known_name else Finding("text", place, "A name outside the vocabulary may be a person's.", clean_it)
+        return (
+            None
+            if all(_names_a_structure(v) for v in values)
+            else Finding("text", place, "A name outside the vocabulary may be a person's.", clean_it)
+        )
     if _goes(element, keyword) or (keyword in rules["empty"] and filled):
         told = element.VR in _binary() or (filled and not own)
         return Finding("text", place, "Text that somebody typed may tell who it is.", clean_it) if told else None
@@ -387,10 +361,18 @@ def scan_text(text: str, *, known: Collection[str] = (), own_uids: bool = False)
         for m in _telling().finditer(text)
     ]
     for word in filter(None, known):
-        at = text.casefold().find(word.casefold())
+        at = _place_of(word, text)
         if at >= 0:
             found.append(Finding("known", f"character {at}", "It holds what is known of this patient.", "Leave it out."))
     return found
+
+
+def _place_of(word: str, text: str) -> int:
+    """Return where a word stands, in any case, or -1; a short one counts only where it stands alone."""
+    if len(word) > SHORT:
+        return text.casefold().find(word.casefold())
+    alone = re.search(rf"(?<![^\W_]){re.escape(word)}(?![^\W_])", text, re.IGNORECASE)
+    return alone.start() if alone else -1
 
 
 @cache

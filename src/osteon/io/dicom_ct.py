@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -14,12 +13,12 @@ import numpy as np
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from osteon.cache import write_atomically
 from osteon.errors import ImageError
 from osteon.io import dicom_pixels, dicom_stack
 from osteon.io.acquisition import Acquisition, acquisition_of
 from osteon.io.dicom_pixels import AIR_HU
 from osteon.io.dicom_scan import Plane, scan, text
+from osteon.io.dicom_write import write_dicom
 from osteon.io.tilt import is_sheared, lean_degrees, straighten
 from osteon.space.volume import Array, Volume
 
@@ -186,6 +185,7 @@ def write_series(
     day: date | None = None,
     patient_position: str = "HFS",
     description: str = "osteon",
+    keep: Collection[str] = (),
 ) -> Sequence[Path]:
     """Write a volume as a DICOM CT series (CT Image Storage, uncompressed); UIDs follow from the content.
 
@@ -203,6 +203,8 @@ def write_series(
         HFS, HFP, ...
     description : str
         Series description.
+    keep : collection of str
+        Attributes (DICOM keywords) that may tell who the patient is because it was asked for, for example PatientName.
 
     Returns
     -------
@@ -213,6 +215,8 @@ def write_series(
     ------
     ImageError
         If the axes are left-handed; call ``canonical()`` first.
+    InputError
+        If ``patient`` or ``description`` looks like a person's name or a UID.
     OsteonError
         If a file cannot be written.
     """
@@ -230,10 +234,8 @@ def write_series(
         data.PatientPosition, data.SeriesDescription = patient_position, description
         stamp = day.strftime("%Y%m%d") if day else ""
         data.StudyDate = data.SeriesDate = data.AcquisitionDate = data.ContentDate = stamp
-        buffer = io.BytesIO()
-        data.save_as(buffer, enforce_file_format=True)
-        paths.append(folder / f"CT_{index + 1:04d}.dcm")
-        write_atomically(paths[-1], buffer.getvalue())
+        file = folder / f"CT_{index + 1:04d}.dcm"
+        paths.append(write_dicom(file, data, pseudonym=patient, texts=(description,), keep=keep, keep_dates=day is not None))
     return paths
 
 

@@ -13,6 +13,7 @@ import pydicom
 from pydicom.pixels import get_decoder
 
 from osteon.errors import ImageError, MissingError
+from osteon.io.dicom_decode import decode_ahead, misfit, processes_for
 from osteon.io.dicom_scan import Plane, text
 from osteon.space.volume import Array
 
@@ -82,8 +83,8 @@ def load(
     for index, plane in enumerate(planes):
         by_file.setdefault(plane.path, []).append(index)
     done = 0
-    for file, places in by_file.items():
-        for index, one in zip(places, _decode(file, [planes[i].frame for i in places]), strict=False):
+    for places, decoded in _all_decoded(by_file, planes):
+        for index, one in zip(places, decoded, strict=False):
             _check(planes[index], one.raw, path)
             if out is None:  # only now is the size in the header known to be true
                 out = np.empty((len(planes), *one.raw.shape), np.float32)
@@ -119,15 +120,42 @@ def corner_fill(array: Array) -> float | None:
     return lowest if np.count_nonzero(array == lowest) > max(FILL_LEAST * array.size, FILL_LEAST_VOXELS) else None
 
 
-def _decode(file: Path, frames: list[int | None]) -> Iterator[Decoded]:
+def _all_decoded(by_file: dict[Path, list[int]], planes: Sequence[Plane]) -> Iterator[tuple[list[int], Iterator[Decoded]]]:
+    """Return for each file its places and planes; many slices of a slow compression are decoded beside this process."""
+    first = next(iter(by_file), None)
+    several = 1
+    if first is not None and all(plane.frame is None for plane in planes):
+        several = processes_for(_syntax(_open(first, header_only=True)), len(by_file))
+    ahead = decode_ahead(list(by_file), several) if several > 1 else None
+    try:
+        for file, places in by_file.items():
+            raw = None if ahead is None else next(ahead, None)
+            if raw is None:
+                yield places, _decode(file, [planes[i].frame for i in places])
+            else:
+                yield places, iter([Decoded(raw, _open(file, header_only=True))])
+    finally:
+        if ahead is not None:
+            ahead.close()
+
+
+def _open(file: Path, *, header_only: bool = False) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            data: Any = pydicom.dcmread(file, force=True)
+            return pydicom.dcmread(file, force=True, stop_before_pixels=header_only)
     except Exception as error:
         raise damaged(file, f"{type(error).__name__}: {error}") from error
+
+
+def _syntax(data: Any) -> str:
     meta = getattr(data, "file_meta", None)
-    syntax = text(meta, "TransferSyntaxUID") if meta is not None else ""
+    return text(meta, "TransferSyntaxUID") if meta is not None else ""
+
+
+def _decode(file: Path, frames: list[int | None]) -> Iterator[Decoded]:
+    data = _open(file)
+    meta, syntax = getattr(data, "file_meta", None), _syntax(data)
     if meta is not None and not syntax:
         meta.TransferSyntaxUID = "1.2.840.10008.1.2"
     if syntax in BY_SIMPLEITK and not _available(syntax):
@@ -138,6 +166,9 @@ def _decode(file: Path, frames: list[int | None]) -> Iterator[Decoded]:
     if syntax in DECODERS and not _available(syntax):
         raise _no_decoder(file, syntax)
     for frame in frames:
+        wrong = misfit(data, frame) if syntax in DECODERS else ""
+        if wrong:
+            raise damaged(file, wrong)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

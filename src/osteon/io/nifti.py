@@ -20,7 +20,6 @@ from osteon.space.volume import Array, Grid, Volume
 
 FLIP = np.diag([-1.0, -1.0, 1.0, 1.0])
 """NIfTI's world is RAS, ours is LPS."""
-MOST_VOXELS = 600_000_000
 MOST_VOXELS = 400_000_000
 """1.6 GB as float32: more than a whole-body CT at 1 mm; beyond it the 4 GB that a case may take would not do."""
 DEFLATE_RATIO = 1040
@@ -37,7 +36,7 @@ def read_volume(path: Path, *, integer: bool = False) -> Volume:
     path : Path
         ``.nii`` or ``.nii.gz``.
     integer : bool
-        Keep whole numbers as int32 (label maps); otherwise float32.
+        Keep whole numbers, in the file's type or as int32 (label maps); otherwise float32.
 
     Returns
     -------
@@ -72,9 +71,10 @@ def read_volume(path: Path, *, integer: bool = False) -> Volume:
     try:
         if integer:
             raw = np.asarray(image.dataobj).reshape(shape)
+            small = raw.dtype.kind in "iu" and np.can_cast(raw.dtype, np.int32)
             with np.errstate(invalid="ignore"):
-                array = np.rint(raw).astype(np.int32)
-            if not np.array_equal(array, raw):
+                array = raw if small else np.rint(raw).astype(np.int32)
+            if not (small or np.array_equal(array, raw)):
                 raise ImageError(
                     f"{path} is used as a label map but holds values that are not whole, for example {_odd(raw):g}.",
                     "A label is a name; an interpolated label names a structure that is not there.",

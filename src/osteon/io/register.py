@@ -3,110 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from osteon.errors import ImageError
-from osteon.io.register_match import Level, Score, descend, level_of, number, score, shifts, straight
-from osteon.space.volume import Array, Grid, Volume
+from osteon.io.register_match import Level, Score, descend, level_of, levelled, lightened, number, score, shifts, straight
+from osteon.io.register_result import Refusal, Registration, Rivals, Spread, apply, root_mean_square
+from osteon.space.volume import Array, Volume
 
 Observe = Callable[[float], None]
 CANDIDATES = 3
 LEAST_VOXELS = 20
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why a registration is not to be used, in three parts, as an error would say it."""
-
-    what: str
-    why: str
-    do: str
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.why} {self.do}"
-
-
-@dataclass(frozen=True, eq=False)
-class Registration:
-    """A rigid transform and what is known of its error.
-
-    Parameters
-    ----------
-    transform : ndarray
-        4 x 4, from LPS mm of the moving image to LPS mm of the fixed one.
-    metric : float
-        Entropy correlation coefficient, 0 (the images tell nothing of each other) to 1.
-    error_mm : float
-        Estimated target registration error at ``target_mm`` [mm]; most true errors lie below it.
-    inverse_consistency_mm : float
-        How far the target comes back from itself when the images change roles [mm].
-    restarts_spread_mm : float
-        How far the ends of other starts lie apart at the target [mm]; starts that ended clearly worse are not counted.
-    overlap_fraction : float
-        Common volume over the smaller image's, 0 to 1.
-    ended : {"converged", "refused"}
-        A refused transform is kept to be looked at, not to be used.
-    refusals : tuple of Refusal
-        Why; empty where it converged.
-    halves_spread_mm : float
-        How far the halves of the image (left and right, front and back, upper and lower), aligned alone, move the target [mm]:
-        sees what one rigid motion cannot follow.
-    target_mm : ndarray
-        The points (n, 3) at which errors are told, LPS mm of the fixed image.
-    header_gap_mm : float
-        How far the target lies from where the headers alone would put it [mm].
-    header_metric : float
-        ``metric`` of the headers alone.
-    descents : int
-        How many descents were made.
-    """
-
-    transform: Array
-    metric: float
-    error_mm: float
-    inverse_consistency_mm: float
-    restarts_spread_mm: float
-    overlap_fraction: float
-    ended: Literal["converged", "refused"]
-    refusals: tuple[Refusal, ...] = ()
-    halves_spread_mm: float = 0.0
-    target_mm: Array | None = None
-    header_gap_mm: float = 0.0
-    header_metric: float = 0.0
-    descents: int = 0
-
-    def to_fixed(self, mm: Array) -> Array:
-        """Map points (..., 3) of the moving image to the fixed one, LPS mm."""
-        return apply(self.transform, mm)
-
-    def to_moving(self, mm: Array) -> Array:
-        """Map points (..., 3) of the fixed image to the moving one, LPS mm."""
-        return apply(np.linalg.inv(self.transform), mm)
-
-    def carry(self, moving: Volume, grid: Grid, *, fill: float = 0.0) -> Volume:
-        """Return an image or mask of the moving study on a grid of the fixed one.
-
-        Raises
-        ------
-        ImageError
-            If the registration was refused.
-        """
-        if self.ended == "refused":
-            raise ImageError(
-                f"An image is to be carried over by a refused registration: {self.refusals[0].what}",
-                "Its outlines would lie in the wrong place.",
-                self.refusals[0].do,
-            )
-        return Volume.of(moving.array, self.transform @ moving.grid.matrix).resample(grid, fill=fill)
-
-
-def apply(matrix: Array, mm: Array) -> Array:
-    """Return points (..., 3) moved by a 4 x 4 transform."""
-    return cast(Array, np.asarray(mm, float) @ matrix[:3, :3].T + matrix[:3, 3])
 
 
 def register(
@@ -162,6 +71,9 @@ def register(
     fixed_in, moving_in = _mask_of(fixed, fixed_mask, "fixed"), _mask_of(moving, moving_mask, "moving")
     fixed, fixed_in, moving, moving_in = straight(fixed), straight(fixed_in), straight(moving), straight(moving_in)
     sizes = _sizes(fixed, moving)
+    floor = number("floor_fraction") * float(np.linalg.norm(np.maximum(fixed.spacing_mm, moving.spacing_mm)))
+    fixed, fixed_in = _prepared(fixed, fixed_in, sizes[-1])
+    moving, moving_in = _prepared(moving, moving_in, sizes[-1])
     levels = [(level_of(fixed, fixed_in, s), level_of(moving, moving_in, s)) for s in sizes]
     tell(0.1)
     header = np.eye(4) if initial is None else np.linalg.inv(np.asarray(initial, float))
@@ -173,31 +85,30 @@ def register(
     count += 2
     tell(0.6)
     back = _backward(levels, found, seed)
-    halves = _halves(levels[-1], found, target, seed, tell)
+    halves = _halves(levels[-1], found, seed, tell)
     count += 2 + 6
     ends = [descend(*levels[-1], end, seed=seed + 11 + i).matrix for i, end in enumerate(ends[:2])]
     count += len(ends)
     here = score(*levels[-1], found)
-    restarts = _restarts(levels[-1], found, ends, here, target)
-    inverse = _root_mean_square(apply(back @ found, target) - target)
-    floor = number("floor_fraction") * float(np.linalg.norm(np.maximum(fixed.spacing_mm, moving.spacing_mm)))
-    error = number("cover_factor") * float(np.sqrt((restarts / 2) ** 2 + (inverse / 2) ** 2 + (halves / 2) ** 2 + floor**2))
+    others = Rivals(_rivals(levels[-1], ends, here), back, halves, floor)
+    seen = others.spread(found, target)
     tell(1.0)
-    refusals = _refusals(found @ np.linalg.inv(header), here, inverse, restarts, error, halves)
+    refusals = _refusals(found @ np.linalg.inv(header), here, seen)
     return Registration(
         transform=np.linalg.inv(found),
         metric=here.information,
-        error_mm=error,
-        inverse_consistency_mm=inverse,
-        restarts_spread_mm=restarts,
+        error_mm=seen.error_mm,
+        inverse_consistency_mm=seen.inverse_mm,
+        restarts_spread_mm=seen.restarts_mm,
         overlap_fraction=here.overlap,
         ended="refused" if refusals else "converged",
         refusals=refusals,
-        halves_spread_mm=halves,
+        halves_spread_mm=seen.halves_mm,
         target_mm=target,
-        header_gap_mm=_root_mean_square(apply(np.linalg.inv(found), target) - apply(np.linalg.inv(header), target)),
+        header_gap_mm=root_mean_square(apply(np.linalg.inv(found), target) - apply(np.linalg.inv(header), target)),
         header_metric=score(*levels[-1], header).information,
         descents=count,
+        others=others,
     )
 
 
@@ -216,6 +127,12 @@ def _mask_of(image: Volume, mask: Volume | None, role: str) -> Volume:
             "Check the file, and its mask.",
         )
     return Volume(inside, image.grid)
+
+
+def _prepared(image: Volume, inside: Volume, size_mm: float) -> tuple[Volume, Volume]:
+    """Return an image no finer than its last level needs, with its values remapped, and its mask."""
+    image, inside = lightened(image, inside, size_mm)
+    return image.with_array(levelled(image.array, inside.array)), inside
 
 
 def _sizes(fixed: Volume, moving: Volume) -> list[float]:
@@ -292,42 +209,36 @@ def _backward(levels: list[tuple[Level, Level]], found: Array, seed: int) -> Arr
     return descend(last[1], last[0], middle, seed=seed + 61).matrix
 
 
-def _halves(level: tuple[Level, Level], found: Array, target: Array, seed: int, tell: Observe) -> float:
-    """Return how far halves of the common part, aligned alone, disagree at the target [mm], root mean square of three cuts."""
+def _halves(level: tuple[Level, Level], found: Array, seed: int, tell: Observe) -> tuple[tuple[Array, Array], ...]:
+    """Return where the halves of the common part, aligned alone, end: left and right, front and back, lower and upper."""
     fixed, moving = level
-    places = np.moveaxis(np.indices(fixed.volume.grid.shape), 0, -1)
-    mm = fixed.volume.grid.to_mm(places)
-    common = fixed.inside.array & (moving.inside.sample(apply(found, mm), fill=0.0) > 0.5)
+    grid = fixed.volume.grid
+    seen = Volume.of(moving.inside.array, np.linalg.inv(found) @ moving.inside.grid.matrix).resample(grid)
+    common = fixed.inside.array & seen.array
     if not common.any():
-        return float("inf")
-    gaps = []
-    for axis in range(3):
-        along = mm[..., axis]
-        low = along <= np.median(along[common])
-        parts = [
-            descend(fixed, moving, found, seed=seed + 80 + 2 * axis + i, part=common & side).matrix
+        return ()
+    index = np.argwhere(common)
+    pairs = []
+    for axis in (2, 1, 0):
+        middle = float(np.median(index[:, axis]))  # a level's axes are the patient's
+        low = (np.arange(grid.shape[axis]) <= middle).reshape([-1 if a == axis else 1 for a in range(3)])
+        one, other = (
+            descend(fixed, moving, found, seed=seed + 80 + 2 * (2 - axis) + i, part=common & side).matrix
             for i, side in enumerate((low, ~low))
-        ]
-        gaps.append(_root_mean_square(apply(parts[0], target) - apply(parts[1], target)))
-        tell(0.65 + 0.1 * axis)
-    return float(np.sqrt(np.mean(np.square(gaps))))
+        )
+        pairs.append((one, other))
+        tell(0.65 + 0.1 * (2 - axis))
+    return tuple(pairs)
 
 
-def _restarts(level: tuple[Level, Level], found: Array, ends: list[Array], here: Score, target: Array) -> float:
-    """Return the largest distance at the target between the answer and any end that is about as good [mm]."""
-    gaps = [0.0]
-    for end in ends:
-        if score(*level, end).worth >= number("rival_gain") * here.worth:
-            gaps.append(_root_mean_square(apply(end, target) - apply(found, target)))
-    return max(gaps)
+def _rivals(level: tuple[Level, Level], ends: list[Array], here: Score) -> tuple[Array, ...]:
+    """Return the ends that are about as good as the answer."""
+    return tuple(end for end in ends if score(*level, end).worth >= number("rival_gain") * here.worth)
 
 
-def _root_mean_square(difference: Array) -> float:
-    return float(np.sqrt((difference**2).sum(axis=-1).mean()))
-
-
-def _refusals(moved: Array, here: Score, inverse: float, restarts: float, error: float, halves: float) -> tuple[Refusal, ...]:
+def _refusals(moved: Array, here: Score, seen: Spread) -> tuple[Refusal, ...]:
     """Return every reason not to use the result."""
+    inverse, restarts, error, halves = seen.inverse_mm, seen.restarts_mm, seen.error_mm, seen.halves_mm
     turn = float(np.rad2deg(Rotation.from_matrix(moved[:3, :3]).magnitude()))
     least, tells, bound = number("least_overlap"), number("least_information"), number("largest_turn_deg")
     back, rivals, most = number("largest_inverse_mm"), number("largest_restarts_mm"), number("largest_error_mm")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from osteon.io.dicom_objects import ImageUids, axes_of, numbers, open_object, re
 from osteon.space.volume import Array, Volume
 
 HOT_VOLUMES_ML = (0.03, 0.1, 2.0)  # the volumes in which dose reports state the hottest dose
+NAMES = ("dose_max_gy", "dose_mean_gy", "dose_min_gy", *(f"dose_d{f'{v:g}'.replace('.', '_')}ml_gy" for v in HOT_VOLUMES_ML))
+"""Facts of an organ's dose."""
 _WHY = "An earlier dose decides what a nerve, cord or bowel may still bear."
 
 
@@ -147,7 +150,7 @@ def _evenly(array: Array, offsets: Array, step: float) -> tuple[Array, Array, fl
     return array[above - 1] * (1 - share) + array[above] * share, at, float(at[1] - at[0])
 
 
-def organ_dose(dose: Dose, mask: Volume, organ: str) -> dict[str, Fact]:
+def organ_dose(dose: Dose | Sequence[Dose], mask: Volume, organ: str) -> dict[str, Fact]:
     r"""Return what an organ received: greatest, mean and least dose, and the least dose of its hottest millilitres.
 
     .. math:: D_{v} = \max\{d : V(D \ge d) \ge v\}
@@ -156,8 +159,8 @@ def organ_dose(dose: Dose, mask: Volume, organ: str) -> dict[str, Fact]:
 
     Parameters
     ----------
-    dose : Dose
-        In Gy.
+    dose : Dose or sequence of Dose
+        In Gy; several are added voxel by voxel, as they stand.
     mask : Volume of bool
         The organ, on any grid in the same frame of reference.
     organ : str
@@ -174,22 +177,26 @@ def organ_dose(dose: Dose, mask: Volume, organ: str) -> dict[str, Fact]:
     ImageError
         If the mask is empty.
     """
-    inside = np.argwhere(mask.array)
-    if not len(inside):
+    doses = [dose] if isinstance(dose, Dose) else list(dose)
+    box = mask.box()
+    if box is None:
         raise ImageError(
             f"The outline of {organ} is empty.", "An organ without voxels has no dose.", "Draw it, or give its outline file."
         )
-    points = mask.grid.to_mm(inside)
-    index = dose.volume.grid.to_index(points)  # trilinear needs centres on both sides
-    within = ((index >= -1e-6) & (index <= np.array(dose.volume.array.shape) - 1 + 1e-6)).all(axis=1)
+    points = mask.grid.to_mm(np.argwhere(mask.part(box)) + [s.start for s in box])
+    within = np.ones(len(points), bool)
+    for each in doses:
+        index = each.volume.grid.to_index(points)  # trilinear needs centres on both sides
+        within &= ((index >= -1e-6) & (index <= np.array(each.volume.array.shape) - 1 + 1e-6)).all(axis=1)
     origin = (Origin("image", f"RT dose at the outline of {organ}"),)
     ml = mask.grid.voxel_mm3 / 1000.0
-    names = ["dose_max_gy", "dose_mean_gy", "dose_min_gy", *(f"dose_d{_text(v)}ml_gy" for v in HOT_VOLUMES_ML)]
+    names = list(NAMES)
     if not within.all():
         share = 100.0 * float((~within).mean())
         why = f"{share:.1f} % of {organ} lies outside the dose grid: export the dose over the whole organ"
         return {name: Fact(name, Unknown(why), "Gy", origin) for name in names}
-    values = np.sort(dose.volume.sample(points).astype(np.float64))[::-1]
+    total: Array = np.sum([each.volume.sample(points).astype(np.float64) for each in doses], axis=0)
+    values = np.sort(total)[::-1]
     states: list[State] = [Known(float(values[0])), Known(float(values.mean())), Known(float(values[-1]))]
     states += [_hottest(values, volume, ml, organ) for volume in HOT_VOLUMES_ML]
     return {name: Fact(name, state, "Gy", origin) for name, state in zip(names, states, strict=True)}
@@ -201,7 +208,3 @@ def _hottest(values: Array, volume_ml: float, voxel_ml: float, organ: str) -> St
     if needed > len(values):
         return NotApplicable(f"{organ} holds {len(values) * voxel_ml:.2f} ml, less than {volume_ml:g} ml")
     return Known(float(values[max(needed, 1) - 1]))
-
-
-def _text(volume_ml: float) -> str:
-    return f"{volume_ml:g}".replace(".", "_")

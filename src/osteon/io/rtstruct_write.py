@@ -5,8 +5,7 @@ Nothing of a name, a birth date or an original UID is written unless it is asked
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, RTStructureSetStorage
 
-from osteon.cache import write_atomically
 from osteon.errors import ImageError
 from osteon.io.contours import trace
 from osteon.io.dicom_objects import ImageUids, new_uid
+from osteon.io.dicom_write import write_dicom
 from osteon.space.anatomy import Structure
 from osteon.space.volume import Array, Grid, Volume
 
@@ -37,6 +36,7 @@ def write_rtstruct(
     patient: str = "anonymous",
     day: date | None = None,
     label: str = "osteon",
+    keep: Collection[str] = (),
 ) -> Path:
     """Write masks as an RTSTRUCT.
 
@@ -59,6 +59,8 @@ def write_rtstruct(
         Structure set date; empty if None.
     label : str
         Structure set label, at most 16 characters.
+    keep : collection of str
+        Attributes (DICOM keywords) that may tell who the patient is because it was asked for, for example PatientName.
 
     Returns
     -------
@@ -69,6 +71,8 @@ def write_rtstruct(
     ------
     ImageError
         If there is no mask, one is empty, or they lie on different grids.
+    InputError
+        If ``patient``, ``label`` or a name given as text looks like a person's name or a UID.
     OsteonError
         If the file cannot be written.
 
@@ -89,10 +93,8 @@ def write_rtstruct(
         data.StructureSetROISequence.append(_roi(number, key, uids))
         data.ROIContourSequence.append(_contours(number, mask, axis, instances, uids))
         data.RTROIObservationsSequence.append(_observation(number, key))
-    buffer = io.BytesIO()
-    data.save_as(buffer, enforce_file_format=True)
-    write_atomically(Path(path), buffer.getvalue())
-    return Path(path)
+    texts = (label[:16], *(str(key)[:64] for key in masks))
+    return write_dicom(path, data, pseudonym=patient, texts=texts, keep=keep, keep_dates=day is not None, keep_uids=keep_uids)
 
 
 def grid_of(masks: Mapping[Structure | str, Volume]) -> Grid:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal
@@ -14,9 +13,9 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian
 
-from osteon.cache import write_atomically
 from osteon.errors import ImageError
 from osteon.io.dicom_objects import ImageUids, new_uid
+from osteon.io.dicom_write import write_dicom
 from osteon.io.rtstruct_write import grid_of, slices_of
 from osteon.space.anatomy import Structure
 from osteon.space.volume import Array, Volume
@@ -36,6 +35,7 @@ def write_seg(
     patient: str = "anonymous",
     day: date | None = None,
     label: str = "osteon",
+    keep: Collection[str] = (),
 ) -> Path:
     """Write masks as a DICOM SEG.
 
@@ -59,6 +59,8 @@ def write_seg(
         Content date; 1900-01-01 if None.
     label : str
         Series description.
+    keep : collection of str
+        See ``write_rtstruct``.
 
     Returns
     -------
@@ -69,6 +71,8 @@ def write_seg(
     ------
     ImageError
         If there is no mask, one is empty, they lie on different grids, or overlap in a LABELMAP.
+    InputError
+        If ``patient``, ``label`` or a name given as text looks like a person's name or a UID.
     OsteonError
         If the file cannot be written.
     """
@@ -91,10 +95,8 @@ def write_seg(
         if element.keyword == "DimensionOrganizationUID":
             element.value = new_uid(digest, "dimensions")
     data.PatientIdentityRemoved, data.DeidentificationMethod = "YES", "written without name, birth date and sex"
-    buffer = io.BytesIO()
-    data.save_as(buffer, enforce_file_format=True)
-    write_atomically(Path(path), buffer.getvalue())
-    return Path(path)
+    texts = (label, *(str(key)[:64] for key in masks))
+    return write_dicom(path, data, pseudonym=patient, texts=texts, keep=keep, keep_dates=day is not None, keep_uids=keep_uids)
 
 
 def _turned(mask: Volume, axis: int, instances: Mapping[int, str]) -> tuple[Volume, dict[int, str]]:

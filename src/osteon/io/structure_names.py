@@ -15,7 +15,7 @@ from importlib import resources
 from typing import Any, Literal
 
 from osteon.errors import InputError
-from osteon.io.labels import structure_named
+from osteon.io.class_names import structure_named
 from osteon.space.anatomy import Structure, structure, structures
 
 Side = Literal["left", "right"]

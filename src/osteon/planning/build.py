@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from osteon.assessment.carried import carried_cautions
 from osteon.assessment.results import Assessment, LesionAssessment
 from osteon.errors import NumericalError
 from osteon.facts import Fact
 from osteon.jobs import Executor, Serial
+from osteon.planning.contrast import assumed_of, with_contrast
 from osteon.planning.geometry import note, number, values
 from osteon.planning.limits import UNITS
 from osteon.planning.measures import bands, measure, name_uncovered, zone_of
@@ -175,6 +177,10 @@ def _plan_one(
         treatment.name, site.assessed.lesion_id, goal, (), (), {}, Ended("refused"), seed=request.seed, condition=condition
     )
     full = site.assessed.anatomy
+    if full.image is None:
+        return replace(
+            base, ended=Ended("refused", "cannot tell: heat is simulated from the HU of a CT; needs a CT of the region")
+        )
     if not full.has(site.lesion):
         return replace(base, ended=Ended("refused", "cannot tell: outline the lesion; there is nothing to aim at"))
     observe("preparing the box round the lesion", 0.01)
@@ -264,6 +270,7 @@ def _finish(
     if request.samples > 0:
         runs = ensemble(treatment.name, settings, coarse, site.lesion, request.samples, request.seed, executor)
         findings = with_bands(findings, [r[1] for r in runs])
+    findings = with_contrast(findings, fine.box)
     missed = fine.target.with_array(fine.target.array & ~zone.array)
     uncovered = (*base.uncovered, *name_uncovered(zone, fine.target, fine.box.mask(site.lesion), fine.box))
     prescription = prescribe(
@@ -293,7 +300,9 @@ def _assumptions(site: Site, target: Target, assumed: str) -> tuple[str, ...]:
         for text in (
             f"target: {target.text}",
             assumed,
+            assumed_of(site.assessed.anatomy),
             f"approximate outlines: {', '.join(grown)}" if grown else "",
+            *carried_cautions(site.assessed.anatomy),
             "stand-off of the needle itself: " + note("needle_stand_off_nerve_mm"),
             note("bore_radius_mm"),
             f"the zone is where CEM43 reaches {number('lethal_cem43_min'):g} min",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
@@ -15,6 +15,8 @@ from osteon.evidence.value import Band
 from osteon.planning.geometry import number
 from osteon.planning.plan import Finding, Level
 from osteon.space.anatomy import Anatomy, Field, Structure, structure
+from osteon.space.drawn import open_ends
+from osteon.space.paths import gap_mm
 from osteon.space.volume import Array, Grid, Volume
 from osteon.tissue.tolerance import Limit, limits_for
 from osteon.treatments.base import Effect, Trace
@@ -47,6 +49,13 @@ class Watch:
         Least distance from the target; infinite where it has no voxel in the image.
     place_mm : tuple or None
         Where that is.
+    undrawn : ndarray of int
+        Flat indices of the voxels on the grid where it may go on, because nobody drew it there.
+    undrawn_mm : float
+        Least distance of those from the target; infinite where there are none.
+    error_mm : float
+        How far the outline may lie from the truth because it was carried over from another study [mm]; what lies within that of
+        it is judged as if it were it.
     """
 
     structure: Structure
@@ -58,6 +67,9 @@ class Watch:
     cut: bool
     stand_off_mm: float = np.inf
     place_mm: tuple[float, float, float] | None = None
+    undrawn: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    undrawn_mm: float = np.inf
+    error_mm: float = 0.0
 
 
 def watch(box: Anatomy, full: Anatomy, required: Iterable[RequiredStructure], target: Volume) -> list[Watch]:
@@ -96,8 +108,10 @@ def watch(box: Anatomy, full: Anatomy, required: Iterable[RequiredStructure], ta
 
 def _ready(each: Structure, box: Anatomy, full: Anatomy, target: Volume, edges: cKDTree | None, cut: bool) -> Watch:
     here = _voxels(each, box, full)
+    error = full.error_mm.get(each, 0.0)
     inside = np.flatnonzero(here)
-    beyond = np.flatnonzero(here & ~target.array)
+    wide = _widened(here, box.grid, error)
+    beyond = np.flatnonzero(wide & ~target.array)
     outline = full.masks.get(each)
     away, where = np.inf, None
     if outline is not None and edges is not None and any(k.quantity == "stand_off_mm" for k in limits_for(each)):
@@ -109,11 +123,34 @@ def _ready(each: Structure, box: Anatomy, full: Anatomy, target: Volume, edges: 
         places = full.grid.to_mm(index)
         gaps = edges.query(places)[0]
         nearest = int(np.argmin(gaps))
-        away, where = max(float(gaps[nearest]) - 0.5 * box.grid.spacing_mm[0], 0.0), _point(places[nearest])
+        wrong = 0.5 * box.grid.spacing_mm[0] + full.gap_error_mm(structure("lesion"), each)
+        away, where = max(float(gaps[nearest]) - wrong, 0.0), _point(places[nearest])
         if len(inside) and bool((here & target.array).any()):
             away = 0.0
     outside = outline is None or float(outline.array.sum()) * full.grid.voxel_mm3 > 1.02 * len(inside) * box.grid.voxel_mm3
-    return Watch(each, limits_for(each), True, "", inside, beyond, cut or outside, away, where)
+    undrawn, undrawn_mm = _undrawn(each, box, full, target)
+    cut = cut or outside or bool(len(undrawn))
+    every = inside if wide is here else np.flatnonzero(wide)
+    return Watch(each, limits_for(each), True, "", every, beyond, cut, away, where, undrawn, undrawn_mm, error)
+
+
+def _widened(mask: Array, grid: Grid, by_mm: float) -> Array:
+    """Return a mask with everything within a distance of it; the mask itself where there is nothing to add."""
+    if by_mm <= 0 or not mask.any():
+        return mask
+    return cast(Array, ndimage.distance_transform_edt(~mask, sampling=grid.spacing_mm) <= by_mm)
+
+
+def _undrawn(each: Structure, box: Anatomy, full: Anatomy, target: Volume) -> tuple[Array, float]:
+    """Return where in the box a structure may go on undrawn, and how far that is from the target [mm]."""
+    nowhere = (np.zeros(0, np.int64), np.inf)
+    if each not in full.drawn or each not in box.drawn or not full.has(each):
+        return nowhere
+    if open_ends(each, full.mask(each), full.drawn[each], full.imaged).box() is None:
+        return nowhere
+    beyond = box.imaged.array & ~box.drawn[each].array
+    gap = gap_mm(target, target.with_array(beyond))
+    return np.flatnonzero(beyond), np.inf if gap is None else gap[0]
 
 
 def _voxels(each: Structure, box: Anatomy, full: Anatomy) -> Array:
@@ -230,7 +267,8 @@ def judge(
             elif not any(QUANTITIES[limit.quantity] in e.state for e in effects):
                 found.extend(_not_computed(each, limit, effects))
             else:
-                found.append(_hottest(each, limit, fields[QUANTITIES[limit.quantity]], edge, box.grid, trace))
+                around = max(edge, float(fields[Field.TEMPERATURE_C].ravel()[each.undrawn].max(initial=-np.inf)))
+                found.append(_hottest(each, limit, fields[QUANTITIES[limit.quantity]], around, box.grid, trace))
     return found
 
 
@@ -248,10 +286,18 @@ def _stand_off(each: Watch, limit: Limit) -> Finding:
         text = f"cannot tell: the outline of the {each.structure.name} has no voxel in this image"
         return Finding(limit.id, each.structure.id, None, "mm", limit.limit, "unknown", text, source=limit.source)
     level = limit.level(each.stand_off_mm)
+    if level != "breach" and limit.level(min(each.undrawn_mm, each.stand_off_mm)) != level:
+        text = f"cannot tell: the {each.structure.name} is not drawn {each.undrawn_mm:.3g} mm from the target; draw it on"
+        return Finding(limit.id, each.structure.id, None, "mm", limit.limit, "unknown", text, source=limit.source)
     text = f"{each.structure.name}: {each.stand_off_mm:.3g} mm from the edge of the target; the sources keep {limit.limit:g} mm"
+    text += _with_error(each)
     return Finding(
         limit.id, each.structure.id, Band.of(each.stand_off_mm), "mm", limit.limit, level, text, each.place_mm, None, limit.source
     )
+
+
+def _with_error(each: Watch) -> str:
+    return f"; judged with the {each.error_mm:.1f} mm that its outline may be wrong" if each.error_mm > 0 else ""
 
 
 def _hottest(each: Watch, limit: Limit, values: Array, edge: float, grid: Grid, trace: Trace | None) -> Finding:
@@ -275,11 +321,11 @@ def _hottest(each: Watch, limit: Limit, values: Array, edge: float, grid: Grid, 
     if not np.isfinite(value):
         text = f"cannot tell: the simulation gave no number at the {name}; repeat it with a smaller step"
         return Finding(limit.id, each.structure.id, None, unit, limit.limit, "unknown", text, place, source=limit.source)
+    text += _with_error(each)
     level: Level = limit.level(value)
     if each.cut and heated and (level != "breach" or not len(voxels)):
-        text = (
-            f"cannot tell: {edge:.3g} °C reaches the edge of what is seen, and the {name} goes on beyond it; image a larger field"
-        )
+        seen, do = ("drawn of it", "draw it on") if len(each.undrawn) else ("seen", "image a larger field")
+        text = f"cannot tell: {edge:.3g} °C reaches the edge of what is {seen}, and the {name} goes on beyond it; {do}"
         band = Band.of(value) if len(voxels) else None
         return Finding(limit.id, each.structure.id, band, unit, limit.limit, "unknown", text, place, source=limit.source)
     if trace is not None and limit.quantity == "peak_temperature_c":

@@ -32,7 +32,7 @@ class PathMaps:
     margin : ndarray (z, y, x)
         Least of (distance to a critical structure minus its stand-off) [mm]: a needle of radius r needs at least r.
     clear : ndarray (z, y, x)
-        Distance to the nearest critical structure [mm].
+        Distance to the nearest critical structure [mm], less the error of an outline that was carried over.
     bone, place : ndarray of uint8 (z, y, x)
         Free, allowed, forbidden bone or lesion; air, body or not imaged.
     image : ndarray (z, y, x) or None
@@ -141,18 +141,18 @@ def _place(anatomy: Anatomy, window: tuple[slice, ...], factors: tuple[int, ...]
 def _distances(
     anatomy: Anatomy, window: tuple[slice, ...], factors: tuple[int, ...], coarse: Grid
 ) -> tuple[Array, Array, tuple[Structure, ...], Array]:
-    """Group the critical structures by stand-off: one distance map per group."""
-    groups: dict[float, Array] = {}
+    """Group the critical structures by stand-off and error of their outline: one distance map per group."""
+    groups: dict[tuple[float, float], Array] = {}
     critical: list[Structure] = []
     which = np.zeros(coarse.shape, np.uint8)
     for each in critical_structures(anatomy):
         part = np.ascontiguousarray(anatomy.masks[each].array[window])
         if not part.any():
             continue
-        stand_off = number(f"needle_stand_off_{each.kind}_mm")
+        kept = number(f"needle_stand_off_{each.kind}_mm"), anatomy.error_mm.get(each, 0.0)
         pooled = np.zeros(coarse.shape, np.uint8)
         pool_any(part, *factors, 1, pooled)
-        group = groups.setdefault(stand_off, np.zeros(coarse.shape, bool))
+        group = groups.setdefault(kept, np.zeros(coarse.shape, bool))
         group |= pooled.astype(bool)
         critical.append(each)
         which[pooled > 0] = len(critical)
@@ -160,8 +160,8 @@ def _distances(
     clear = np.full(coarse.shape, 1e6, np.float32)
     # a pooled voxel reaches half its width beyond its centre
     half = 0.5 * float(np.mean(coarse.spacing_mm))
-    for stand_off, mask in groups.items():
-        distance = distance_mm(mask, coarse.spacing_mm) - half
+    for (stand_off, error), mask in groups.items():
+        distance = distance_mm(mask, coarse.spacing_mm) - half - error
         np.minimum(margin, distance - stand_off, out=margin)
         np.minimum(clear, distance, out=clear)
     return margin, clear, tuple(critical), which

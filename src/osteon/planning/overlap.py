@@ -25,6 +25,8 @@ MOST_POINTS = 4000  # of the target, for choosing positions
 WANTED = 0.98  # of its own part of the target, with which a position is not heated longer
 WORTH = 0.02  # more coverage than one position gives, to be worth another
 MOST_POWERS = 2
+SIZES = (1.0, 0.5, 0.25)  # of the time of the best single zone: several small zones may spare what one large one burns
+BEYOND_STEP_CM3 = 5.0  # of heat beyond the target that is worth another position
 MOST_AGAIN = 2  # positions simulated a second time with a corrected time
 
 
@@ -50,9 +52,10 @@ class Applied:
 
     @property
     def rank(self) -> tuple[float, ...]:
-        """First no breach; then coverage (whole percents); then fewer positions; then less time."""
+        """First no breach; then coverage up to enough (whole percents); then heat beyond the target and positions; then time."""
         time = sum(dict(c.setting.controls).get("time_s", 0.0) for c in self.choices)
-        return (*self.last.rank[:3], float(len(self.choices)), time)
+        cost = np.ceil(self.last.beyond_cm3 / BEYOND_STEP_CM3) + len(self.choices)
+        return (*self.last.rank[:2], -min(np.floor(100 * self.last.coverage) / 100, ENOUGH), float(cost), time)
 
 
 def search_overlap(
@@ -92,31 +95,47 @@ def search_overlap(
         The positions with quick effects; None where several positions do no better than one.
     """
     usable = [c for c in choices if c.breaches == 0 and len(c.setting.poses) == 1]
-    zone = zone_from(usable[0], coarse) if usable else None
-    if treatment.most_positions < 2 or zone is None or treatment.quick(coarse.box, usable[0].setting) is None:
+    if treatment.most_positions < 2 or not usable or treatment.quick(coarse.box, usable[0].setting) is None:
         return None
     every = coarse.box.grid.to_mm(np.argwhere(coarse.target.array))
     target = every[:: max(1, len(every) // MOST_POINTS)]
-    ways = _ways(usable[0].setting.poses[0], target, zone, ways_to)
-    offered = [each for each in candidates(ways, target, zone, treatment.can_pull_back) if allowed is None or allowed(each[1])]
-    if len(offered) < 2:
-        return None
-    away, numbers = distances(offered, target, zone), [w for w, _ in offered]
     best: Applied | None = None
-    for count in range(2, treatment.most_positions + 1):
-        chosen, part = cover(away, numbers, min(count, len(offered)))
-        if part < min(ENOUGH, 0.9) and count < treatment.most_positions:
+    sizes = _sizes(usable, coarse)
+    for i, (single, zone) in enumerate(sizes):
+        ways = _ways(single.setting.poses[0], target, zone, ways_to)
+        offered = [w for w in candidates(ways, target, zone, treatment.can_pull_back) if allowed is None or allowed(w[1])]
+        if len(offered) < 2:
             continue
-        poses = in_order([offered[c] for c in dict.fromkeys(chosen)])
-        found = _dial_in(treatment, device, goal, coarse, poses, usable[0], zone)
-        if found is not None and (best is None or found.rank < best.rank):
-            best = found
-        if observe is not None:
-            observe((count - 1) / (treatment.most_positions - 1))
-        if best is not None and best.last.breaches == 0 and best.last.coverage >= ENOUGH:
-            break
-    single = usable[0].coverage
-    return best if best is not None and best.last.breaches == 0 and best.last.coverage >= single + WORTH else None
+        away, numbers = distances(offered, target, zone), [w for w, _ in offered]
+        for count in range(2, treatment.most_positions + 1):
+            chosen, part = cover(away, numbers, min(count, len(offered)))
+            if part < min(ENOUGH, 0.9) and count < treatment.most_positions:
+                continue
+            poses = in_order([offered[c] for c in dict.fromkeys(chosen)])
+            found = _dial_in(treatment, device, goal, coarse, poses, single, zone)
+            if found is not None and (best is None or found.rank < best.rank):
+                best = found
+            if observe is not None:
+                observe((i + (count - 1) / (treatment.most_positions - 1)) / len(sizes))
+            if found is not None and found.last.breaches == 0 and found.last.coverage >= ENOUGH:
+                break
+    better = best is not None and best.last.breaches == 0 and best.last.coverage >= usable[0].coverage + WORTH
+    return best if better else None
+
+
+def _sizes(usable: Sequence[Choice], scene: Scene) -> list[tuple[Choice, Zone]]:
+    """Return the best single zone, and zones of the same power and pose that were heated for a part of its time."""
+
+    def rest(choice: Choice) -> tuple[object, ...]:
+        return choice.setting.poses, tuple((k, v) for k, v in choice.setting.controls if k != "time_s")
+
+    def time(choice: Choice) -> float:
+        return dict(choice.setting.controls).get("time_s", 0.0)
+
+    alike = [c for c in usable if rest(c) == rest(usable[0])]
+    picked = [min(alike, key=lambda c, part=part: abs(time(c) - part * time(usable[0]))) for part in SIZES]  # type: ignore[misc]
+    zones = [(c, zone_from(c, scene)) for c in dict.fromkeys(picked)]
+    return [(c, zone) for c, zone in zones if zone is not None]
 
 
 def _ways(first: NeedlePose, target: Array, zone: Zone, ways_to: Callable[[Array], Sequence[NeedlePose]]) -> list[NeedlePose]:

@@ -11,10 +11,13 @@ from osteon.planning.maps import body_of
 from osteon.planning.plan import PathSearch
 from osteon.space.anatomy import Anatomy, Structure
 from osteon.space.volume import Array
+from osteon.tissue.properties import most_added_hu
 from osteon.treatments.base import NeedleAccess, NeedlePose, Setting
 
 BONE_NEEDLE = "[004 «10-cm, 11-gauge or 13-gauge bone needle»]"
 STEP_MM = 0.5
+LEVEL = 0.0087
+"""Sine of half a degree: a direction with less of one axis is not said to go along it."""
 
 
 def prescribe(
@@ -47,11 +50,11 @@ def prescribe(
         Whether the chart fixes how the patient lies.
     """
     position = position_of(paths, settings)
-    warnings = [] if fixed else position_warnings(position, scanned)
+    warnings = position_warnings(position, scanned, fixed)
     needles: list[dict[str, object]] = []
     for setting in settings:
         for pose in setting.poses:
-            needle = needle_lines(anatomy, lesion, bone, pose, access)
+            needle = needle_lines(anatomy, lesion, bone, pose, access, position)
             warnings.extend(str(w) for w in needle.pop("warnings"))  # type: ignore[attr-defined]
             needles.append(needle)
     return {
@@ -73,38 +76,45 @@ def position_of(paths: PathSearch | None, settings: Sequence[Setting]) -> str:
     return min(paths.pareto, key=lambda p: float(np.linalg.norm(entry - np.array(p.pose.entry_mm)))).position or "any"
 
 
-def position_warnings(position: str, scanned: str) -> list[str]:
-    """Say what follows from lying otherwise than in the image."""
+def position_warnings(position: str, scanned: str, fixed: bool = False) -> list[str]:
+    """Say what follows from lying otherwise than in the image, also where the chart wants it so."""
     from osteon.planning.trajectory import SCANNED
 
     was = SCANNED.get(scanned[2:], "") if len(scanned) in (3, 4) else ""
-    if position == "any":
+    if position == "any" or (fixed and not was):
         return []
     if not was:
         return [f"position to be chosen: {position.replace('_', ' ')}; how the patient lay in the image is not known"]
     if was != position:
+        by = "by the chart" if fixed else "to be chosen"
         return [
-            f"position to be chosen: {position.replace('_', ' ')}; the image was made {was.replace('_', ' ')}: soft tissue "
+            f"position {by}: {position.replace('_', ' ')}; the image was made {was.replace('_', ' ')}: soft tissue "
             "and skin move when the patient is turned, so image again in position before the needle goes in"
         ]
     return []
 
 
 def needle_lines(
-    anatomy: Anatomy, lesion: Structure, bone: Structure | None, pose: NeedlePose, access: NeedleAccess | None
+    anatomy: Anatomy,
+    lesion: Structure,
+    bone: Structure | None,
+    pose: NeedlePose,
+    access: NeedleAccess | None,
+    position: str = "any",
 ) -> dict[str, object]:
-    """Return entry, angles, depths and instruments of one needle."""
+    """Return entry, angles, depths and instruments of one needle; the position tells which way is vertical."""
     entry, tip = np.array(pose.entry_mm), np.array(pose.tip_mm)
     way = np.array(pose.direction)
     depths, hu = depths_along(anatomy, lesion, bone, pose)
-    broken, text = _cortex(depths, hu)
+    broken, text = _cortex(depths, hu, most_added_hu() if anatomy.contrast else 0.0)
     index = anatomy.grid.to_index(entry)
     lines: dict[str, object] = {
         "entry_lps_mm": _rounded(entry), "tip_lps_mm": _rounded(tip),
         "entry_slice_z_mm": round(float(entry[2]), 1), "entry_slice_index": int(np.rint(index[0])),
         **_from_midline(pose.entry_mm[0], midline_mm(anatomy, pose.entry_mm[2])), "landmark": landmark(anatomy, entry),
         "in_plane_angle_deg": round(float(np.rad2deg(np.arctan2(abs(way[0]), abs(way[1])))), 1),
-        "in_plane_text": _in_plane(way), "craniocaudal_angle_deg": round(float(np.rad2deg(np.arcsin(np.clip(way[2], -1, 1)))), 1),
+        "in_plane_text": _in_plane(way, position),
+        "craniocaudal_angle_deg": round(float(np.rad2deg(np.arcsin(np.clip(way[2], -1, 1)))), 1),
         "craniocaudal_text": _tilt(way), "depth_skin_to_cortex_mm": depths["cortex"], "depth_skin_to_target_mm": depths["lesion"],
         "depth_skin_to_tip_mm": round(pose.length_mm, 1), "mm_in_bone": depths["in_bone"], "cortex": broken, "cortex_text": text,
     }  # fmt: skip
@@ -119,11 +129,17 @@ def _rounded(mm: Array) -> list[float]:
     return [round(float(v), 1) for v in mm]
 
 
-def _in_plane(way: Array) -> str:
-    angle = np.rad2deg(np.arctan2(abs(way[0]), abs(way[1])))
-    toward = "back" if way[1] > 0 else "front"
-    side = "left" if way[0] > 0 else "right"
-    return f"in the axial plane {angle:.0f}° from the vertical: towards the {toward} and the patient's {side}"
+def _in_plane(way: Array, position: str = "any") -> str:
+    across, along = abs(float(way[0])), abs(float(way[1]))
+    if np.hypot(across, along) < LEVEL:
+        return "along the body's long axis: no direction in the axial plane"
+    angle = float(np.rad2deg(np.arctan2(across, along)))
+    parts = ["the back" if way[1] > 0 else "the front"] if along >= LEVEL else []
+    parts += ["the patient's left" if way[0] > 0 else "the patient's right"] if across >= LEVEL else []
+    towards = f"towards {' and '.join(parts)}"
+    if position.endswith("decubitus"):  # the front-back line lies level when the patient lies on the side
+        return f"in the axial plane {angle:.0f}° from the front-back line, {90 - angle:.0f}° from the vertical: {towards}"
+    return f"in the axial plane {angle:.0f}° from the vertical: {towards}"
 
 
 def _tilt(way: Array) -> str:
@@ -158,13 +174,21 @@ def depths_along(
     return found, hu
 
 
-def _cortex(depths: dict[str, float | None], hu: Array) -> tuple[str, str]:
-    """Return whether cortex must be drilled (intact, broken or unknown) and what follows."""
+def _cortex(depths: dict[str, float | None], hu: Array, added_hu: float = 0.0) -> tuple[str, str]:
+    """Return whether cortex must be drilled (intact, broken or unknown) and what follows.
+
+    ``added_hu`` is the most that contrast agent may have added: what it could have made as dense leaves the answer open.
+    """
     if depths["cortex"] is None or (depths["lesion"] is not None and depths["lesion"] - depths["cortex"] < 1.0):
         return "broken", "the needle meets the lesion through broken cortex: antenna directly"
     if len(hu) == 0:
         return "unknown", "cannot tell whether the cortex is intact: no CT; have the bone needle ready"
     peak = float(hu.max())
+    if number("intact_cortex_hu") <= peak < number("intact_cortex_hu") + added_hu:
+        return "unknown", (
+            f"cannot tell whether the cortex is intact: up to {peak:.0f} HU on the path, of which contrast agent may be "
+            f"{added_hu:.0f}; have the bone needle ready {BONE_NEEDLE}"
+        )
     if peak >= number("intact_cortex_hu"):
         return "intact", f"intact cortex on the path (up to {peak:.0f} HU): bone needle first {BONE_NEEDLE}"
     return "broken", f"bone on the path, but thin or broken cortex (at most {peak:.0f} HU): antenna directly, bone needle ready"

@@ -79,9 +79,12 @@ def boxed(anatomy: Anatomy, grid: Grid) -> Anatomy:
         anatomy,
         imaged=near(anatomy.imaged),
         image=None if anatomy.image is None else near(anatomy.image),
+        unreliable=None if anatomy.unreliable is None else near(anatomy.unreliable),
+        shown=None,
         masks=masks,
         approximate=approximate,
         state={k: near(v) for k, v in anatomy.state.items()},
+        drawn={k: near(v) for k, v in anatomy.drawn.items()},
     )
     return part.on(grid)
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from osteon.assessment.results import LesionAssessment, RequiredStructure, ScoreResult
-from osteon.case.model import Lesion
+from osteon.case.model import Case, Lesion
 from osteon.errors import OsteonError
-from osteon.facts import Fact, Interval, Known, vocabulary
+from osteon.facts import Fact, Interval, Known, NotApplicable, Unknown, vocabulary
 from osteon.report import words
-from osteon.selection.explain import POLICY_WORDS, STATUS_ORDER, STATUS_WORDS, label
+from osteon.selection.explain import POLICY_WORDS, STATUS_ORDER, STATUS_WORDS, label, outside
+from osteon.selection.next_steps import NextStep, at_hand, cheapest, next_steps
 from osteon.selection.verdicts import Reason, Verdict
 
 if TYPE_CHECKING:
@@ -175,8 +176,11 @@ def question_and_answer(journey: Journey, assessed: LesionAssessment) -> tuple[s
             groups.setdefault(verdict.status, []).append(treatment_title(verdict.treatment).lower())
     parts = [f"{words.joined(groups[s])}: {STATUS_WORDS[s]}" for s in STATUS_ORDER if s in groups]
     unknown = [words.structure_name(r.structure) for r in assessed.required if not r.known]
-    asks = [label(q.fact) for q in journey.verdicts.questions if q.lesion_id == assessed.lesion_id][:3]
+    asks = [label(q.fact) for q in journey.verdicts.questions if q.lesion_id in (assessed.lesion_id, "")][:3]
     answer = (words.sentence("; ".join(parts)) if parts else "No treatment was judged") + "."
+    beyond = outside(v for v in journey.verdicts.verdicts if v.lesion_id == assessed.lesion_id)
+    if beyond:
+        return asked, f"{beyond} {answer} What was measured stands below."
     if asks:
         answer += f" First to be known: {words.joined(asks)}."
     if unknown:
@@ -219,6 +223,26 @@ def fact_rows(facts: Mapping[str, Fact]) -> list[Row]:
     ]
 
 
+DOSES = ("dose_max_gy", "dose_d0_03ml_gy", "dose_d0_1ml_gy", "dose_d2ml_gy", "dose_mean_gy", "dose_min_gy")
+"""Columns of the table of earlier doses."""
+
+
+def dose_rows(case: Case, facts: Mapping[str, Fact]) -> list[tuple[str, list[str], str]]:
+    """Return what an earlier irradiation gave to the lesion and to each outlined structure: name, columns, or why none."""
+    if not case.organ_doses and not any(isinstance(facts[n].state, (Known, Interval)) for n in DOSES if n in facts):
+        return []
+    listed = [("this lesion", facts), *((key.name, case.organ_doses[key]) for key in sorted(case.organ_doses))]
+    rows: list[tuple[str, list[str], str]] = []
+    for name, told in listed:
+        states = [told[n].state for n in DOSES if n in told]
+        whys = {s.why for s in states if isinstance(s, Unknown)}
+        if len(whys) == 1 and all(isinstance(s, Unknown) for s in states):
+            rows.append((name, [], whys.pop()))
+        else:
+            rows.append((name, ["-" if isinstance(s, NotApplicable) else words.state(s, "Gy") for s in states], ""))
+    return rows
+
+
 def unknown_facts(facts: Mapping[str, Fact]) -> list[str]:
     """Return the names of facts that are not known, in words."""
     return [label(f.name) for f in facts.values() if type(f.state).__name__ == "Unknown"]
@@ -249,6 +273,8 @@ def groups_of(verdict: Verdict) -> tuple[Group, ...]:
         Group("To check", "open", pick(("caution", "unknown"))),
         Group("Speaks for it", "good", pick(("support", "true"))),
     )
+    if verdict.status == "outside_scope":  # what else would be asked of a metastasis is not asked here
+        return found[:1]
     return tuple(g for g in found if g.reasons)
 
 
@@ -281,8 +307,64 @@ def treatment_rows(journey: Journey, lesion_id: str) -> list[tuple[str, str, lis
     return [(STATUS_WORDS[s], words.STATUS_TONE[s], rows[s]) for s in STATUS_ORDER if s in rows]
 
 
+def holdings(case: Case) -> list[Row]:
+    """Return what images the case has and what they allow."""
+    rows = []
+    for held in at_hand(case):
+        names = [*held.ids, *(f"{d}, not at hand" for d in held.declared)]
+        rows.append(
+            Row(
+                words.sentence(held.title),
+                words.joined(names),
+                f"{words.sentence(held.allows)}. {words.sentence(held.lacks)}."
+                if held.lacks
+                else f"{words.sentence(held.allows)}.",
+            )
+        )
+    return rows
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """One step that could tell what is missing, in words."""
+
+    title: str
+    burden: str
+    tells: str
+    does: str
+    first: bool
+
+
+def steps_of(journey: Journey, lesion_id: str) -> list[StepRow]:
+    """Return the steps that could tell what is missing of a lesion, the least burden first."""
+    steps = next_steps(journey.assessment, journey.verdicts, lesion_id)
+    first = cheapest(steps)
+    return [
+        StepRow(s.title, s.burden, words.joined([label(f) for f in s.facts]) or "nothing by itself", step_does(s), s is first)
+        for s in steps
+    ]
+
+
+def step_does(step: NextStep) -> str:
+    """Return what a step could do for which treatments."""
+
+    def titles(names: tuple[str, ...]) -> str:
+        return words.joined([treatment_title(n).lower() for n in names])
+
+    told = []
+    if step.opens:
+        told.append(f"could tell all that is missing for {titles(step.opens)}")
+    elif step.opens_after:
+        told.append(f"with the steps above, could tell all that is missing for {titles(step.opens_after)}")
+    if step.excludes:
+        told.append(f"could exclude {titles(step.excludes)}")
+    if step.plan:
+        told.append("makes a simulated plan possible")
+    return words.sentence("; ".join(told)) + "." if told else "One fact of several that are missing."
+
+
 def questions_of(journey: Journey, lesion_id: str) -> list[dict[str, Any]]:
-    """Return the questions of a lesion, the one that changes most answers first."""
+    """Return the questions of a lesion and those of the patient, the one that changes most answers first."""
     return [
         {
             "ask": q.ask,
@@ -291,5 +373,5 @@ def questions_of(journey: Journey, lesion_id: str) -> list[dict[str, Any]]:
             "treatments": words.joined([treatment_title(t).lower() for t in q.treatments]),
         }
         for q in journey.verdicts.questions
-        if q.lesion_id == lesion_id
+        if q.lesion_id in (lesion_id, "")
     ]

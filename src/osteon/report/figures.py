@@ -18,6 +18,8 @@ from osteon.treatments.base import NeedlePose
 
 Array = np.ndarray[Any, np.dtype[Any]]
 WINDOW_LEVEL, WINDOW_WIDTH = 300.0, 1500.0
+OWN_SCALE = (1.0, 99.5)  # percentiles of an image without HU that are black and white
+WINDOW = f"bone L {WINDOW_LEVEL:.0f} W {WINDOW_WIDTH:.0f} HU"
 ISOTHERMS_C = (43.0, 45.0, 50.0, 60.0, 100.0)
 DOSE_CEM43_MIN = 240.0
 
@@ -86,22 +88,32 @@ def grey_of(anatomy: Anatomy, plane: Plane) -> Array:
     """
     rows, columns = np.indices((plane.pixels, plane.pixels))
     hatch = np.where((rows + columns) % 12 < 2, 105, 78).astype(np.uint8)
-    if anatomy.image is None:
+    source = anatomy.image or anatomy.shown
+    if source is None:
         return hatch
-    values = cut(anatomy.image, plane)
+    values = cut(source, plane)
     imaged = cut(anatomy.imaged, plane, order=0, fill=0.0) >= 0.5
     known = imaged & np.isfinite(values)
-    low = WINDOW_LEVEL - WINDOW_WIDTH / 2
-    grey = np.clip((np.nan_to_num(values, nan=low) - low) / WINDOW_WIDTH, 0, 1) * 255
+    low, width = WINDOW_LEVEL - WINDOW_WIDTH / 2, WINDOW_WIDTH
+    if anatomy.image is None and known.any():
+        low, high = (float(v) for v in np.percentile(values[known], OWN_SCALE))
+        width = max(high - low, 1e-6)
+    grey = np.clip((np.nan_to_num(values, nan=low) - low) / width, 0, 1) * 255
     return np.where(known, np.round(grey), hatch).astype(np.uint8)
 
 
-def contours(values: Array, level: float) -> list[Array]:
-    """Return the contour lines of samples as picture coordinates (n, 2), x then y, thinned to 0.2 of a sample."""
+def _window(anatomy: Anatomy) -> str:
+    if anatomy.image is not None:
+        return WINDOW
+    return "no CT: own grey scale" if anatomy.shown is not None else "no CT"
+
+
+def contours(values: Array, level: float, thinned: float = 0.2) -> list[Array]:
+    """Return the contour lines of samples as picture coordinates (n, 2), x then y, thinned to a part of a sample."""
     from skimage.measure import approximate_polygon, find_contours
 
     padded = np.pad(values, 1, constant_values=min(float(values.min()), level - 1))
-    found = (approximate_polygon(c, 0.2) for c in find_contours(padded, level) if len(c) > 3)
+    found = (approximate_polygon(c, thinned) for c in find_contours(padded, level) if len(c) > 3)
     return [np.clip(c[:, ::-1] - 0.5, 0, values.shape[0]) for c in found]
 
 
@@ -130,7 +142,7 @@ def section(anatomy: Anatomy, plane: Plane, overlay: Overlay | None = None, *, t
     title : str
         Shown in the picture; the plane's name if empty.
     bones : bool
-        Whether bones are outlined too (always where there is no image).
+        Whether bones are outlined too (always where there is no image, and where their outline is approximate).
 
     Returns
     -------
@@ -142,8 +154,12 @@ def section(anatomy: Anatomy, plane: Plane, overlay: Overlay | None = None, *, t
     body = [svg.image(grey_of(anatomy, plane), 0, 0, size, size)]
     if overlay is not None and overlay.temperature_c is not None:
         body.append(_heat(overlay.temperature_c, plane, size))
-    kinds = SHOWN_KINDS if anatomy.image is not None and not bones else ("bone", *SHOWN_KINDS)
-    listed = sorted((s for s in anatomy.masks if s.kind in kinds), key=lambda s: (kinds.index(s.kind), s.id))
+    kinds = ("bone", *SHOWN_KINDS)
+    every = anatomy.image is None or bones  # bones are seen in a CT; an approximate outline must be looked at all the same
+    listed = sorted(
+        (s for s in anatomy.masks if s.kind in kinds and (s.kind != "bone" or every or s in anatomy.approximate)),
+        key=lambda s: (kinds.index(s.kind), s.id),
+    )
     names: list[tuple[list[Point], str, str]] = []
     shown: list[Structure] = []
     for which in listed:
@@ -160,15 +176,15 @@ def section(anatomy: Anatomy, plane: Plane, overlay: Overlay | None = None, *, t
         )
         labels.draw(points)
         shown.append(which)
-        if which.id != TARGET.id and which.kind != "bone":
+        if which.id != TARGET.id and (which.kind != "bone" or which in anatomy.approximate):
             rough = " (approx.)" if which in anatomy.approximate else ""
             names.append((points, which.name + rough, style.colour))
     if overlay is not None:
-        body += [_needle(pose, plane) for pose in overlay.needles]
-        body += _fields(overlay, plane, labels)
+        lines, numbers = _fields(overlay, plane, labels)
+        body += [*lines, *(_needle(pose, plane) for pose in overlay.needles), *numbers]
     body += [labels.place(points, words, size=11.5, fill=colour) for points, words, colour in reversed(names)]
     name = title or plane.name
-    body += _furniture(plane, name, anatomy.image is not None)
+    body += furniture(plane, name, _window(anatomy))
     listed_names = ", ".join(s.name for s in shown) or "no outlined structure"
     alt = f"{name} cut; {_edges(plane)}; drawn: {listed_names}; scale bar 20 mm"
     return Picture(svg.document(size, size, body, alt), alt, name, tuple(shown))
@@ -193,8 +209,8 @@ def _furniture_boxes(size: float) -> list[tuple[float, float, float, float]]:
     ]
 
 
-def _furniture(plane: Plane, name: str, has_image: bool) -> list[str]:
-    """Return title, orientation letters, scale bar and the name of the window."""
+def furniture(plane: Plane, name: str, window: str) -> list[str]:
+    """Return title, orientation letters, scale bar and how the grey values are shown."""
     size = float(plane.pixels)
     left, right, top, bottom = plane.letters
     middle = size / 2
@@ -204,7 +220,6 @@ def _furniture(plane: Plane, name: str, has_image: bool) -> list[str]:
 
     bar = 20.0 / plane.step_mm
     base = size - 10
-    window = f"bone L {WINDOW_LEVEL:.0f} W {WINDOW_WIDTH:.0f} HU" if has_image else "no CT"
     return [
         word(7, middle + 6, left, "start"),
         word(size - 7, middle + 6, right, "end"),
@@ -231,22 +246,23 @@ def _heat(temperature: Volume, plane: Plane, size: float) -> str:
     return svg.image(colours, 0, 0, size, size)
 
 
-def _fields(overlay: Overlay, plane: Plane, labels: svg.Labels) -> list[str]:
-    """Return isotherms, each with its own dash and number, and the edge of the zone of CEM43 240."""
-    body: list[str] = []
+def _fields(overlay: Overlay, plane: Plane, labels: svg.Labels) -> tuple[list[str], list[str]]:
+    """Return isotherms, each with its own dash, and the edge of the zone of CEM43 240; and the numbers that go over all lines."""
+    lines: list[str] = []
+    numbers: list[str] = []
     if overlay.temperature_c is not None:
         values = cut(overlay.temperature_c, plane, fill=37.0)
         for i, level in enumerate(ISOTHERMS_C):
             d, points = outline_path(values, level)
             if points:
-                body.append(svg.path(d, stroke="#fff", width=1.0, dash=ISOTHERM_DASHES[level], casing="#000"))
-                body.append(_number_on(points, f"{level:g}", i, labels))
+                lines.append(svg.path(d, stroke="#fff", width=1.0, dash=ISOTHERM_DASHES[level], casing="#000"))
+                numbers.append(_number_on(points, f"{level:g}", i, labels))
     if overlay.cem43_min is not None:
         d, points = outline_path(np.minimum(cut(overlay.cem43_min, plane, fill=0.0), 1e4), DOSE_CEM43_MIN)
         if points:
-            body.append(svg.path(d, stroke="#000", width=4.4))
-            body.append(svg.path(d, stroke="#fff", width=2.2))
-    return body
+            lines.append(svg.path(d, stroke="#000", width=4.4))
+            lines.append(svg.path(d, stroke="#fff", width=2.2))
+    return lines, numbers
 
 
 def _number_on(points: list[Point], words: str, turn: int, labels: svg.Labels) -> str:

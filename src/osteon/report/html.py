@@ -22,6 +22,7 @@ from osteon.planning.plan import TARGET, UNCOVERED, Plan
 from osteon.report import content, operator_content, plan_content, words
 from osteon.report.figures import Entry, Overlay, Picture, legend, section
 from osteon.report.graphs import margin_histogram, margin_map, pareto
+from osteon.report.images_section import image_rows, pictures_of
 from osteon.report.journey_json import write_json
 from osteon.report.planes import centre_of, extent_mm, needle_planes, standard_planes
 from osteon.report.prescription_files import field_of, poses_of, stems, write_plan_files
@@ -94,8 +95,11 @@ def render(journey: Journey, files: Iterable[str] = ()) -> str:
         image_date=words.iso(image.date) if image is not None else "no planning image",
         alarms=content.alarms(journey),
         not_asked=content.NOT_ASKED,
+        images=image_rows(journey.case),
+        compared=pictures_of(journey.case),
         sketch=Markup(body_sketch(bones)),
         lesions=lesions,
+        holdings=content.holdings(journey.case),
         references=references,
         files=list(files),
         provenance=journey.provenance,
@@ -177,11 +181,13 @@ def _lesion(journey: Journey, assessed: LesionAssessment) -> dict[str, Any]:
         "assessed": assessed,
         "required": [(content.required_row(r), r) for r in assessed.required],
         "facts": content.fact_rows(facts),
+        "doses": content.dose_rows(journey.case, facts),
         "key_facts": content.fact_rows({k: v for k, v in facts.items() if k in content.KEY_FACTS}),
         "unknown_facts": content.unknown_facts(facts),
         "assumed": content.assumed_facts(facts),
         "treatments": content.treatment_rows(journey, assessed.lesion_id),
         "questions": content.questions_of(journey, assessed.lesion_id),
+        "steps": content.steps_of(journey, assessed.lesion_id),
         "plans": plans,
         "headings": [plan_content.heading(p) for p in plans],
         "comparison": plan_content.comparison(plans) if plans else [],
@@ -217,7 +223,7 @@ def _anatomy_pictures(assessed: LesionAssessment, plan: Plan | None) -> dict[str
     drawn = tuple(s for cut in cuts for s in cut.shown)
     place = ", ".join(f"{axis} {words.number(round(float(v), 1))}" for axis, v in zip("xyz", centre, strict=True))
     return {
-        "why_none": "" if anatomy.image is not None else "There is no CT: only outlines are drawn.",
+        "why_none": "" if anatomy.image or anatomy.shown else "There is no CT: only outlines are drawn.",
         "cuts": cuts,
         "view": view,
         "legend": legend(drawn),

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from osteon.cache import canonical_json, write_atomically
+from osteon.case.align import Alignment
 from osteon.case.model import Case
 from osteon.facts import Interval, Known, NotApplicable, OneOf, Unknown
 
 if TYPE_CHECKING:
     from osteon.pathway import Journey
 from osteon.report.references import references_of
+from osteon.selection.next_steps import at_hand, next_steps
 from osteon.space.anatomy import Anatomy, Structure
 from osteon.space.volume import Volume
 
@@ -38,8 +40,8 @@ def as_json(journey: Journey) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``schema``, ``case``, ``assessment``, ``request``, ``verdicts``, ``plans``, ``references``, ``provenance``; equal
-        between two runs but for ``provenance.run``.
+        ``schema``, ``case``, ``assessment``, ``request``, ``verdicts``, ``at_hand``, ``next_steps``, ``plans``,
+        ``references``, ``provenance``; equal between two runs but for ``provenance.run``.
     """
     references = references_of(journey)
     return {
@@ -48,6 +50,11 @@ def as_json(journey: Journey) -> dict[str, Any]:
         "assessment": {"lesions": [_plain(each) for each in journey.assessment.lesions]},
         "request": _plain(journey.request),
         "verdicts": _plain(journey.verdicts),
+        "at_hand": _plain(at_hand(journey.case)),
+        "next_steps": {
+            each.lesion_id: _plain(next_steps(journey.assessment, journey.verdicts, each.lesion_id))
+            for each in journey.assessment.lesions
+        },
         "plans": [{**_plain(plan), "standing": plan.standing} for plan in journey.plans],
         "references": {
             "papers": [{**asdict(r.paper), "text": r.text} for r in references.listed if r.paper is not None],
@@ -98,6 +105,8 @@ def _plain(value: Any) -> Any:
             return value.id
         case Volume():
             return _volume(value)
+        case Alignment():
+            return _alignment(value)
         case Anatomy():
             return _anatomy(value)
         case Mapping():
@@ -109,6 +118,22 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Iterable):
         return [_plain(v) for v in value]
     return str(value)
+
+
+def _alignment(alignment: Alignment) -> dict[str, Any]:
+    """Return what was decided of one study and what its error is made of, without the points it was told at."""
+    told = {f.name: _plain(getattr(alignment, f.name)) for f in fields(alignment) if f.name != "registration"}
+    found = alignment.registration
+    kept = (
+        "ended",
+        "metric",
+        "overlap_fraction",
+        "header_gap_mm",
+        "inverse_consistency_mm",
+        "restarts_spread_mm",
+        "halves_spread_mm",
+    )
+    return {**told, "registration": None if found is None else {name: _plain(getattr(found, name)) for name in kept}}
 
 
 def _float(value: float) -> float | str | None:

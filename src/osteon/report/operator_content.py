@@ -125,10 +125,17 @@ def prescription_of(plan: Plan) -> dict[str, Any]:
         "position": str(given.get("patient_position_text") or given.get("patient_position") or "not given"),
         "scanned": str(given.get("scanned_as") or "unknown"),
         "needles": [needle_rows(n) for n in needles],
+        "names": _names(plan, len(needles)),
         "applications": applications,
         "warnings": [str(w) for w in _listed(given.get("warnings"))],
         "rest": rows_of(given, skip),
     }
+
+
+def _names(plan: Plan, count: int) -> list[str]:
+    """Return what each entry is: positions of one needle, used one after the other, or needles that lie side by side."""
+    one_after_the_other = len(plan.steps) == count and all(len(s.setting.poses) == 1 for s in plan.steps)
+    return [f"Position {i + 1} of the needle" if one_after_the_other else f"Needle {i + 1}" for i in range(count)]
 
 
 def _control(told: words.Named, value: float) -> str:

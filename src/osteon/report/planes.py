@@ -100,7 +100,7 @@ def standard_planes(centre_mm: Array, half_mm: float, pixels: int = 360) -> tupl
 
 
 def needle_planes(pose: NeedlePose, across_mm: Array, eye_half_mm: float = 45.0, pixels: int = 360) -> tuple[Plane, Plane, Plane]:
-    """Return two cuts that hold the needle, entry at the top, and the cut across it seen along the shaft from the entry.
+    """Return two cuts that hold the needle, entry at the top, and the cut across it seen along the shaft from the entry, head up.
 
     Parameters
     ----------
@@ -125,10 +125,12 @@ def needle_planes(pose: NeedlePose, across_mm: Array, eye_half_mm: float = 45.0,
     middle = tip + direction * (beyond - half)
     foot = entry + direction * float((np.asarray(across_mm, float) - entry) @ direction)
     eye_down = np.cross(direction, first)  # right x down looks along the needle, so the viewer stands at the entry
+    upright = -eye_down[2] if abs(eye_down[2]) > 0.35 else eye_down[1]
+    eye_right, eye_down = (first, eye_down) if upright >= 0 else (-first, -eye_down)  # head up, or else front up
     return (
         Plane("along the needle", _triple(middle), _triple(first), _triple(direction), half, pixels),
         Plane("needle, turned 90°", _triple(middle), _triple(second), _triple(direction), half, pixels),
-        Plane("across the needle", _triple(foot), _triple(first), _triple(eye_down), eye_half_mm, pixels),
+        Plane("across the needle", _triple(foot), _triple(eye_right), _triple(eye_down), eye_half_mm, pixels),
     )
 
 

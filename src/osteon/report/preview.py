@@ -61,7 +61,7 @@ def preview(
     half = max(LEAST_HALF_MM, 2.0 * extent_mm(mask))
     anatomy = Anatomy(seen, image, {structure("lesion"): mask}, approximate=frozenset({structure("lesion")}))
     planes = standard_planes(centre_of(mask), half, PIXELS)
-    lines = [line for note in notes for line in _wrapped(note)]
+    lines = [line for note in notes for line in wrapped(note)]
     width = 3 * PIXELS + 2 * GAP
     height = HEAD + PIXELS + 10 + 15 * len(lines)
     body = [svg.rectangle(0, 0, width, height, fill="#fff"), svg.text(0, 17, title, size=14, weight=600)]
@@ -106,7 +106,8 @@ def _seed(plane: Plane, seed_mm: tuple[float, float, float] | None) -> str:
     return "".join(svg.line(a, b, stroke="#000", width=3.4) + svg.line(a, b, stroke="#fff", width=1.6) for a, b in cross)
 
 
-def _wrapped(words: str, most: int = 150) -> list[str]:
+def wrapped(words: str, most: int = 150) -> list[str]:
+    """Return words in lines of at most so many letters."""
     lines, line = [], ""
     for word in words.split():
         if line and len(line) + 1 + len(word) > most:

@@ -11,7 +11,9 @@ from osteon.facts import Fact, Unknown
 from osteon.pathway import Journey
 from osteon.planning.plan import Plan
 from osteon.report import words
-from osteon.selection.explain import label, status_words
+from osteon.report.content import holdings, step_does
+from osteon.selection.explain import label, outside, status_words
+from osteon.selection.next_steps import cheapest, next_steps
 from osteon.selection.verdicts import Verdict
 
 RESEARCH = "Research use only, not a medical device."
@@ -21,6 +23,14 @@ def _head(journey: Journey, console: Console) -> None:
     console.print(f"[bold]{journey.case.patient}[/]  {RESEARCH}", highlight=False)
     for stamp in journey.case.stamps:
         console.print(f"  ! {stamp}", highlight=False, markup=False)
+    for lesion in journey.assessment.lesions:
+        beyond = outside(v for v in journey.verdicts.verdicts if v.lesion_id == lesion.lesion_id)
+        if beyond:
+            console.print(f"  ! {lesion.lesion_id}: {beyond}", highlight=False, markup=False)
+    for question in journey.case.questions:
+        console.print(f"  ? {question.text}", highlight=False, markup=False)
+    for row in holdings(journey.case):
+        console.print(f"  has {row.label}{f' ({row.value})' if row.value else ''}: {row.note}", highlight=False, markup=False)
 
 
 def _facts(facts: Iterable[Fact]) -> Table:
@@ -61,6 +71,19 @@ def _verdict_lines(verdict: Verdict) -> Iterable[str]:
         yield f"    would be decided by ({number}): {', '.join(group)}"
 
 
+def _print_steps(journey: Journey, lesion_id: str, console: Console) -> None:
+    """Print what to do next, the least burden first."""
+    steps = next_steps(journey.assessment, journey.verdicts, lesion_id)
+    if not steps:
+        return
+    first = cheapest(steps)
+    table = Table("what to do next", "burden", "could tell", "what that could do", box=None, pad_edge=False)
+    for step in steps:
+        title = f"{step.title} (next)" if step is first else step.title
+        table.add_row(title, step.burden, words.joined([label(f) for f in step.facts]), step_does(step))
+    console.print(table)
+
+
 def print_verdicts(journey: Journey) -> None:
     """Print each treatment's status with its reasons, then the questions that matter most."""
     console = Console()
@@ -71,6 +94,7 @@ def print_verdicts(journey: Journey) -> None:
             if verdict.lesion_id == lesion.lesion_id:
                 for line in _verdict_lines(verdict):
                     console.print(f"  {line}", markup=False, highlight=False)
+        _print_steps(journey, lesion.lesion_id, console)
     if journey.verdicts.questions:
         console.print("\n[bold]Ask first[/]")
         for question in journey.verdicts.questions[:8]:

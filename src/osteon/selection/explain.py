@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from osteon.facts import Interval, Known, NotApplicable, OneOf, State, Unknown, vocabulary
 from osteon.selection.verdicts import Reason, Status, Verdict
@@ -64,6 +64,12 @@ LABELS = {
     "spinal": "lesion of the spine",
     "implant_near": "metal implant near the lesion",
     "posterior_wall_involved": "posterior wall involved",
+    "dose_max_gy": "largest earlier dose",
+    "dose_mean_gy": "mean earlier dose",
+    "dose_min_gy": "least earlier dose",
+    "dose_d0_03ml_gy": "earlier dose of the hottest 0.03 ml",
+    "dose_d0_1ml_gy": "earlier dose of the hottest 0.1 ml",
+    "dose_d2ml_gy": "earlier dose of the hottest 2 ml",
 }
 """Names of facts that their ids do not give well."""
 
@@ -105,6 +111,17 @@ def question(fact: str, state: State) -> str:
     if isinstance(state, Unknown):
         return ask if state.why in ("", "not given") else state.why
     return f"{ask} So far: {state_words(fact, state)}"
+
+
+def outside(verdicts: Iterable[Verdict]) -> str:
+    """Return why every treatment of a lesion is outside the knowledge base, one sentence per reason; "" where one is not."""
+    listed = list(verdicts)
+    if not listed or any(v.status != "outside_scope" for v in listed):
+        return ""
+    reasons = [
+        r for v in listed for r in v.reasons if r.kind == "exclusion" and r.truth == "true" and r.rule_id.startswith("SCOPE")
+    ]
+    return " ".join(dict.fromkeys(r.text.partition(" Here: ")[0] for r in reasons))
 
 
 def why(verdict: Verdict) -> list[str]:

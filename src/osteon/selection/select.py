@@ -103,7 +103,7 @@ def status_of(judged: Iterable[Judged]) -> Status:
 
 @dataclass(frozen=True)
 class Answer:
-    """One treatment and lesion under one policy, with what the questions need."""
+    """One treatment and lesion under one policy, with what the questions need; ``read``: what only the image tells."""
 
     lesion_id: str
     treatment: str
@@ -113,12 +113,21 @@ class Answer:
     judged: tuple[Judged, ...]
     status: Status
     sets: tuple[tuple[tuple[str, ...], bool], ...] = ()
+    read: frozenset[str] = frozenset()
 
     @classmethod
-    def to(cls, lesion_id: str, name: str, policy: str, rules: RuleBook, states: Mapping[str, State]) -> Answer:
+    def to(
+        cls,
+        lesion_id: str,
+        name: str,
+        policy: str,
+        rules: RuleBook,
+        states: Mapping[str, State],
+        read: frozenset[str] = frozenset(),
+    ) -> Answer:
         """Judge every rule; where the status is "needs", find the minimal sets of missing facts."""
         judged = tuple(judge(rule, states, policy) for rule in rules.rules)
-        answer = cls(lesion_id, name, policy, rules, states, judged, status_of(judged))
+        answer = cls(lesion_id, name, policy, rules, states, judged, status_of(judged), read=read)
         return replace(answer, sets=answer._missing()) if answer.status == "needs" else answer
 
     def _missing(self) -> tuple[tuple[tuple[str, ...], bool], ...]:
@@ -149,12 +158,22 @@ class Answer:
 
     def could_change(self, fact: str) -> bool:
         """Tell whether knowing one fact could change the status."""
+        if self.could_unsettle(fact):
+            return True
         comparisons = self.book.comparisons.get(fact)
         state = self.states.get(fact, Unknown())
         if comparisons is None or isinstance(state, (Known, NotApplicable)):
             return False
         values = cells(vocabulary()[fact], state, comparisons)
         return any(self.after(fact, value) != self.status for value in values)
+
+    def could_unsettle(self, fact: str) -> bool:
+        """Tell whether a "yes" could change the status by taking away what was read from the image."""
+        shaken = self.read.intersection(vocabulary()[fact].unsettles)
+        if not shaken or isinstance(self.states.get(fact, Unknown()), (Known, NotApplicable)):
+            return False
+        states = {**self.states, **{name: Unknown() for name in shaken}}
+        return status_of(judge(j.rule, states, self.policy) for j in self.judged) != self.status
 
 
 def select(assessment: Assessment, policy: str = "strict") -> Verdicts:
@@ -184,10 +203,10 @@ def select(assessment: Assessment, policy: str = "strict") -> Verdicts:
             f"Use one of: {', '.join(POLICIES)}.",
         )
     answers = [
-        Answer.to(lesion.lesion_id, name, each, book(treatment(name)), states)
+        Answer.to(lesion.lesion_id, name, each, book(treatment(name)), states_of(facts), only_read(facts))
         for lesion in assessment.lesions
         for name in entries()
-        for states in [states_of(facts_for(assessment, lesion, treatment(name)))]
+        for facts in [facts_for(assessment, lesion, treatment(name))]
         for each in POLICIES
     ]
     verdicts = tuple(_verdict(a, [b for b in answers if b.policy == a.policy]) for a in answers)
@@ -221,6 +240,12 @@ def facts_for(assessment: Assessment, lesion: LesionAssessment, which: Treatment
     return facts
 
 
+def only_read(facts: Mapping[str, Fact]) -> frozenset[str]:
+    """Return the names of facts that are known from the image and from nowhere else."""
+    told = (f for f in facts.values() if f.origins and not isinstance(f.state, (Unknown, NotApplicable)))
+    return frozenset(f.name for f in told if all(origin.kind == "image" for origin in f.origins))
+
+
 def _state(facts: Mapping[str, Fact], name: str) -> State:
     return facts[name].state if name in facts else Unknown()
 
@@ -240,6 +265,7 @@ def _verdict(answer: Answer, beside: Sequence[Answer]) -> Verdict:
         status=answer.status,
         reasons=tuple(_reason(j, answer) for j in answer.judged),
         missing=tuple(facts for facts, _ in ranked),
+        opening=tuple(facts for facts, opens in ranked if opens),
     )
 
 
@@ -250,7 +276,7 @@ def _reason(judged: Judged, answer: Answer) -> Reason:
     if rule.kind in ("caution", "support") and rule.then:
         text += f" {rule.then}"
     if judged.truth == "unknown":
-        text += " Cannot tell: " + " ".join(question(f, states.get(f, Unknown())) for f in unknown)
+        text += " Cannot tell: " + " ".join(question(f, states.get(f, Unknown())).removeprefix("cannot tell: ") for f in unknown)
     elif judged.truth in ("true", "false") and rule.facts:
         told = [
             state_words(f, states[f]) for f in rule.facts if f in states and not isinstance(states[f], (Unknown, NotApplicable))
@@ -293,25 +319,36 @@ def questions(answers: Sequence[Answer]) -> tuple[Question, ...]:
     tuple of Question
         A question about the patient counts over all lesions and has an empty ``lesion_id``. Equal counts: the fact that stands
         in more minimal sets first, then the order of ``facts.yaml``. A fact that changes nothing by itself but stands in a
-        minimal set comes last, with ``changes = 0``.
+        minimal set comes last, with ``changes = 0``. What only a person can tell, and the image gives cause to ask, comes first.
     """
     groups: dict[tuple[str, str], list[Answer]] = {}
     weight: dict[tuple[str, str], int] = {}
+    raised: dict[tuple[str, str], str] = {}
     for name, kind in vocabulary().items():
         for answer in answers:
             key = (name, "" if kind.scope == "patient" else answer.lesion_id)
             sets = sum(name in facts for facts, _ in answer.sets)
-            if sets or answer.could_change(name):
+            why = _raised_by_image(answer, name)
+            if why:
+                raised[key] = why
+            if sets or why or answer.could_change(name):
                 weight[key] = weight.get(key, 0) + sets
                 groups.setdefault(key, []).extend([answer] if answer.could_change(name) else [])
-    ranked = sorted(groups, key=lambda k: (-len(groups[k]), -weight[k]))
+    ranked = sorted(groups, key=lambda k: (k not in raised, -len(groups[k]), -weight[k]))
     return tuple(
         Question(
             fact=name,
             lesion_id=lesion,
-            ask=vocabulary()[name].ask,
+            ask=f"{vocabulary()[name].ask} {raised.get((name, lesion), '')}".strip(),
             changes=len(groups[name, lesion]),
             treatments=tuple(sorted({a.treatment for a in groups[name, lesion]})),
         )
         for name, lesion in ranked
     )
+
+
+def _raised_by_image(answer: Answer, fact: str) -> str:
+    """Return why the image gives cause to ask what only the chart can answer, for example a gap in the bone; else ""."""
+    state = answer.states.get(fact, Unknown())
+    asked = isinstance(state, Unknown) and state.why.startswith("cannot tell:") and not vocabulary()[fact].measured
+    return state.why if asked and isinstance(state, Unknown) else ""

@@ -52,6 +52,8 @@ class Verdict:
     ----------
     missing : tuple of tuple of str
         Minimal sets of facts; each set, once known, can take the status out of "needs".
+    opening : tuple of tuple of str
+        Those of them that can leave the treatment open; the others can only exclude it.
     """
 
     lesion_id: str
@@ -60,6 +62,7 @@ class Verdict:
     status: Status
     reasons: tuple[Reason, ...]
     missing: tuple[tuple[str, ...], ...] = ()
+    opening: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -153,6 +153,18 @@ class Anatomy:
         Tissue state after effects.
     log : tuple of str
         What was done to this anatomy, in order.
+    contrast : bool or None
+        Whether the CT has contrast agent, so that its HU are not those of the tissue alone; None: not stated.
+    unreliable : Volume of bool or None
+        Where metal spoils the HU: nothing is read from them there.
+    drawn : mapping of Structure to Volume of bool
+        Where someone looked for a structure, where that is a part of the image only; beyond it, it is unknown.
+    error_mm : mapping of Structure to float
+        How far an outline that was carried over from another study may lie from the truth on this image [mm].
+    drawn_on : mapping of Structure to str
+        That study.
+    shown : Volume or None
+        Where there is no CT, the MR or PET in its own grey scale: for pictures only, never to be computed with.
     """
 
     imaged: Volume
@@ -162,11 +174,32 @@ class Anatomy:
     approximate: frozenset[Structure] = frozenset()
     state: Mapping[Field, Volume] = field(default_factory=dict)
     log: tuple[str, ...] = ()
+    contrast: bool | None = None
+    unreliable: Volume | None = None
+    drawn: Mapping[Structure, Volume] = field(default_factory=dict)
+    error_mm: Mapping[Structure, float] = field(default_factory=dict)
+    drawn_on: Mapping[Structure, str] = field(default_factory=dict)
+    shown: Volume | None = None
 
     @property
     def grid(self) -> Grid:
         """The grid of image, masks and state."""
         return self.imaged.grid
+
+    def gap_error_mm(self, one: Structure, other: Structure) -> float:
+        """Return how much the distance between two outlines may be wrong because they were carried over [mm].
+
+        Outlines of one study were carried by one motion, which leaves the distance between them as it was drawn.
+        """
+        if self.drawn_on.get(one) is not None and self.drawn_on.get(one) == self.drawn_on.get(other):
+            return 0.0
+        return self.error_mm.get(one, 0.0) + self.error_mm.get(other, 0.0)
+
+    def carried_in_words(self, which: Structure) -> str:
+        """Return "carried over from mr1, error 2.1 mm"; empty where it was drawn on this image."""
+        if which not in self.error_mm:
+            return ""
+        return f"carried over from {self.drawn_on.get(which, 'another study')}, error {self.error_mm[which]:.1f} mm"
 
     def mask(self, which: Structure | str) -> Volume:
         """Return the outline of a structure.
@@ -189,17 +222,19 @@ class Anatomy:
     def has(self, which: Structure | str) -> bool:
         """Tell whether a structure has a non-empty outline."""
         key = structure(which) if isinstance(which, str) else which
-        return key in self.masks and bool(self.masks[key].array.any())
+        return key in self.masks and self.masks[key].box() is not None
 
     def of_kind(self, *kinds: Kind) -> list[Structure]:
         """Return the outlined (non-empty) structures of these kinds, sorted by id."""
-        return sorted(s for s in self.masks if s.kind in kinds and self.masks[s].array.any())
+        return sorted(s for s in self.masks if s.kind in kinds and self.masks[s].box() is not None)
 
     def union(self, which: Iterable[Structure]) -> Array:
         """Return the union of several outlines as an array of bool."""
         out = np.zeros(self.grid.shape, bool)
         for key in which:
-            out |= self.mask(key).array
+            box = self.mask(key).box()
+            if box is not None:
+                out[box] |= self.mask(key).part(box)
         return out
 
     def with_(self, effect: HasState) -> Anatomy:
@@ -230,9 +265,18 @@ class Anatomy:
             self,
             imaged=self.imaged.resample(grid),
             image=None if self.image is None else self.image.resample(grid, fill=-1024.0),
+            unreliable=None if self.unreliable is None else self.unreliable.resample(grid),
+            shown=None if self.shown is None else self.shown.resample(grid),
             masks={k: smooth_resample(v, grid) for k, v in self.masks.items()},
+            drawn=_each_once(self.drawn, grid),
             state={k: v.resample(grid, fill=37.0 if k in WARM else 0.0) for k, v in self.state.items()},
         )
+
+
+def _each_once(volumes: Mapping[Structure, Volume], grid: Grid) -> dict[Structure, Volume]:
+    """Return masks on another grid; structures that share one share it there too."""
+    moved = {id(v): v.resample(grid) for v in {id(v): v for v in volumes.values()}.values()}
+    return {k: moved[id(v)] for k, v in volumes.items()}
 
 
 def smooth_resample(mask: Volume, grid: Grid) -> Volume:

@@ -14,9 +14,11 @@ from scipy import ndimage
 
 from osteon.errors import ImageError, NotOutlinedError
 from osteon.space import paths_kernels
-from osteon.space.volume import Array, Grid, Volume
-
-Point = tuple[float, float, float]
+from osteon.space.gaps import Point as Point
+from osteon.space.gaps import edge_distance as edge_distance
+from osteon.space.gaps import gap_mm as gap_mm
+from osteon.space.gaps import refuse_shear
+from osteon.space.volume import Array, CompactMask, Grid, Volume
 
 
 def distance_to(mask: Volume) -> Volume:
@@ -37,11 +39,13 @@ def distance_to(mask: Volume) -> Volume:
     ImageError
         If the axes of the grid are not at right angles: the distance transform would be wrong without notice.
     """
-    _refuse_shear(mask.grid)
-    if not mask.array.any():
+    refuse_shear(mask.grid)
+    inside = mask.array
+    if not inside.any():
         return mask.with_array(np.full(mask.grid.shape, np.inf, np.float32))
-    outside = np.ascontiguousarray(~mask.array.astype(bool))
-    return mask.with_array(edt.edt(outside, anisotropy=mask.spacing_mm, black_border=False, parallel=1).astype(np.float32))
+    outside = np.ascontiguousarray(~inside.astype(bool, copy=False))
+    found = edt.edt(outside, anisotropy=mask.spacing_mm, black_border=False, parallel=1)
+    return mask.with_array(found.astype(np.float32, copy=False))
 
 
 def signed_distance(mask: Volume) -> Volume:
@@ -218,10 +222,18 @@ def skin(body: Volume, imaged: Volume) -> Volume:
     Volume of bool
         One voxel thick.
     """
-    inside = body.array.astype(bool)
-    air = imaged.array.astype(bool) & ~inside
-    beside = ndimage.binary_dilation(air, ndimage.generate_binary_structure(3, 1))
-    return body.with_array(inside & beside)
+    box = body.box()
+    if box is None:
+        return CompactMask(np.zeros((0, 0, 0), bool), body.grid, (0, 0, 0))
+    z, y, x = (slice(max(s.start - 1, 0), min(s.stop + 1, n)) for s, n in zip(box, body.grid.shape, strict=True))
+    inside = body.part((z, y, x)).astype(bool, copy=False)
+    air = imaged.part((z, y, x)).astype(bool, copy=False) & ~inside
+    beside = np.zeros(air.shape, bool)
+    for axis in range(3):
+        there, here = np.moveaxis(beside, axis, 0), np.moveaxis(air, axis, 0)
+        there[1:] |= here[:-1]
+        there[:-1] |= here[1:]
+    return CompactMask(inside & beside, body.grid, (z.start, y.start, x.start))
 
 
 def unseen_edge(mask: Volume, imaged: Volume) -> Volume:
@@ -237,15 +249,20 @@ def unseen_edge(mask: Volume, imaged: Volume) -> Volume:
     Volume of bool
         Empty where the mask lies whole within the image.
     """
-    inside = mask.array.astype(bool)
-    seen = imaged.array.astype(bool)
-    unseen = np.zeros(mask.grid.shape, bool)
-    for axis in range(3):
+    box = mask.box()
+    if box is None:
+        return CompactMask(np.zeros((0, 0, 0), bool), mask.grid, (0, 0, 0))
+    shape = mask.grid.shape
+    z, y, x = (slice(max(s.start - 1, 0), min(s.stop + 1, n)) for s, n in zip(box, shape, strict=True))
+    seen = imaged.part((z, y, x)).astype(bool, copy=False)
+    unseen = np.zeros(seen.shape, bool)
+    for axis, (window, count) in enumerate(zip((z, y, x), shape, strict=True)):
         faces = np.moveaxis(unseen, axis, 0)
-        faces[0] = faces[-1] = True
+        faces[0] |= window.start == 0
+        faces[-1] |= window.stop == count
     if not seen.all():
         unseen |= ndimage.binary_dilation(~seen, ndimage.generate_binary_structure(3, 1))
-    return mask.with_array(inside & unseen)
+    return CompactMask(mask.part((z, y, x)).astype(bool) & unseen, mask.grid, (z.start, y.start, x.start))
 
 
 def surface_points(mask: Volume, step_mm: float = 2.0) -> tuple[Array, Array]:
@@ -286,120 +303,6 @@ def surface_points(mask: Volume, step_mm: float = 2.0) -> tuple[Array, Array]:
     return vertices[keep], normals[keep]
 
 
-def gap_mm(one: Volume, other: Volume) -> tuple[float, Point, Point] | None:
-    """Return the least distance between the surfaces of two masks, and the voxels where it is.
-
-    Between the two nearest voxel centres, less half a voxel along that line at either end; the error is about half a voxel.
-
-    Parameters
-    ----------
-    one, other : Volume of bool
-        On one grid with axes at right angles.
-
-    Returns
-    -------
-    tuple or None
-        (millimetres, point in ``one``, point in ``other``), LPS; 0 where they touch or overlap; None where one is empty.
-
-    Raises
-    ------
-    ImageError
-        If the axes of the grid are not at right angles.
-    """
-    from scipy.spatial import cKDTree
-
-    _refuse_shear(one.grid)
-    if not one.grid.same_as(other.grid):
-        raise ImageError(
-            "The two outlines lie on different grids.", "Their voxels cannot be compared.", "Resample one to the other's grid."
-        )
-    a, b = _shell_places(one.array), _shell_places(other.array)
-    if len(a) == 0 or len(b) == 0:
-        return None
-    overlap = _overlap(one.array, other.array)
-    if overlap is not None:
-        place = _point(one.grid.to_mm(overlap))
-        return 0.0, place, place
-    spacing = np.array(one.spacing_mm)
-    few, many = (a, b) if len(a) <= len(b) else (b, a)
-    distance, index = cKDTree(few * spacing).query(many * spacing)
-    nearest = int(np.argmin(distance))
-    pair = (few[index[nearest]], many[nearest])
-    start, end = pair if len(a) <= len(b) else (pair[1], pair[0])
-    steps = float(np.linalg.norm(end - start))
-    millimetres = float(distance[nearest]) * (1.0 - 1.0 / steps)
-    return millimetres, _point(one.grid.to_mm(start)), _point(one.grid.to_mm(end))
-
-
-def edge_distance(mask: Volume, imaged: Volume) -> float:
-    """Return how far a mask is from the nearest place that was not imaged, by the faces of the image and by padding [mm].
-
-    Parameters
-    ----------
-    mask, imaged : Volume of bool
-        On one grid with axes at right angles.
-
-    Returns
-    -------
-    float
-        0 where the mask touches the edge or is empty.
-
-    Raises
-    ------
-    ImageError
-        If the axes of the grid are not at right angles.
-    """
-    box = _box(mask.array)
-    if box is None:
-        return 0.0
-    spacing, shape = mask.spacing_mm, mask.grid.shape
-    faces = min(
-        min(window.start * step, (count - window.stop) * step) for window, step, count in zip(box, spacing, shape, strict=True)
-    )
-    padding = imaged.with_array(~imaged.array.astype(bool))
-    found = gap_mm(mask, padding) if padding.array.any() else None
-    return float(faces if found is None else min(faces, found[0]))
-
-
-def _box(array: Array) -> tuple[slice, slice, slice] | None:
-    """Return the index box of the true voxels; None where there are none."""
-    parts = []
-    for axis in range(3):
-        places = np.flatnonzero(array.any(axis=tuple(a for a in range(3) if a != axis)))
-        if len(places) == 0:
-            return None
-        parts.append(slice(int(places[0]), int(places[-1]) + 1))
-    return (parts[0], parts[1], parts[2])
-
-
-def _overlap(one: Array, other: Array) -> Array | None:
-    """Return the first voxel that two masks share; None where there is none."""
-    box = _box(one)
-    if box is None:
-        return None
-    both = one[box].astype(bool) & other[box].astype(bool)
-    if not both.any():
-        return None
-    return cast(Array, np.argwhere(both)[0] + np.array([s.start for s in box], float))
-
-
-def _shell_places(array: Array) -> Array:
-    """Return the indices (n, 3) of the voxels of a mask that have a face neighbour outside it."""
-    box = _box(array)
-    if box is None:
-        return np.zeros((0, 3))
-    return cast(Array, np.argwhere(_shell(array[box].astype(bool))) + np.array([s.start for s in box], float))
-
-
-def _shell(inside: Array) -> Array:
-    """Return the voxels of a mask that have a face neighbour outside it; the border of the array counts as outside."""
-    return cast(Array, inside & ~ndimage.binary_erosion(inside, ndimage.generate_binary_structure(3, 1)))
-
-
-def _point(mm: Array) -> Point:
-    return float(mm[0]), float(mm[1]), float(mm[2])
-
-
 def _segments(grid: Grid, start_mm: Array, end_mm: Array, step_mm: float) -> tuple[Array, Array, Array, Array]:
     _refuse_step(step_mm)
     first, last = np.atleast_2d(np.asarray(start_mm, float)), np.atleast_2d(np.asarray(end_mm, float))
@@ -426,13 +329,3 @@ def _walk(grid: Grid, start_mm: Sequence[float], direction: Sequence[float], ste
 def _refuse_step(step_mm: float) -> None:
     if not step_mm > 0:
         raise ImageError(f"The step is {step_mm} mm.", "A path is sampled in steps.", "Give a positive step in mm.")
-
-
-def _refuse_shear(grid: Grid) -> None:
-    directions = grid.matrix[:3, :3] / np.linalg.norm(grid.matrix[:3, :3], axis=0)
-    if np.abs(directions.T @ directions - np.eye(3)).max() > 1e-3:
-        raise ImageError(
-            "The axes of the image are not at right angles (a tilted gantry?).",
-            "Distances computed along its axes would be wrong without notice.",
-            "Resample the image to a straight grid first (Volume.resample).",
-        )

@@ -6,6 +6,9 @@ Inside bone a voxel is a mixture of marrow, cancellous and cortical bone by its 
 
 (porosity 1 - HU/HUmax of Aubry et al. 2003, HUmax held fixed), interpolated linearly between three published rows: marrow at
 f = 0, cancellous bone at the f that its density gives, cortical bone at f = 1. In a lesion tumour fills the pores.
+
+Contrast agent adds HU to what is not mineral, e (1 - f); then :math:`f = \mathrm{clip}((HU - e) / (HU_c - e), 0, 1)`, and an
+ensemble draws e.
 """
 
 from __future__ import annotations
@@ -104,7 +107,7 @@ def properties_map(anatomy: Anatomy, frequency_hz: float, draw: DrawFunction | N
     Parameters
     ----------
     anatomy : Anatomy
-        With a CT without contrast medium.
+        With a CT; with contrast agent (``anatomy.contrast``) what it adds to the HU is taken off, as far as it can be known.
     frequency_hz : float
         915e6 or 2450e6, for the dielectric properties.
     draw : callable, optional
@@ -132,6 +135,7 @@ def properties_map(anatomy: Anatomy, frequency_hz: float, draw: DrawFunction | N
     constants = Constants(draw)
     hu = anatomy.image.array.astype(np.float32)
     notes: list[str] = []
+    hu = without_streaks(anatomy, hu, constants, notes)
     labels = label_voxels(anatomy, hu, constants, notes)
     present = {
         LABELS[code] for code in np.unique(labels)
@@ -176,9 +180,9 @@ def label_voxels(anatomy: Anatomy, hu: Array, constants: Constants, notes: list[
     air, fat_high = (constants("hounsfield", k) for k in ("air", "fat_high"))
     body = body_mask(anatomy, hu, air)
     labels = np.where(hu < fat_high, CODE["fat"], CODE["muscle"]).astype(np.uint8)
-    labels[hu > constants("hounsfield", "unlabelled_bone")] = CODE["bone"]
+    labels[hu > constants("hounsfield", "unlabelled_bone") + added_hu(anatomy, constants)] = CODE["bone"]
     labels[hu < air] = CODE["air"]
-    _notes_of_labels(notes, fat_high, air)
+    _notes_of_labels(notes, fat_high, air, anatomy.contrast, added_hu(anatomy, constants))
     for kind, label in LABEL_OF_KIND:
         for key in anatomy.of_kind(kind):
             mask = anatomy.masks[key].array
@@ -196,6 +200,24 @@ def label_voxels(anatomy: Anatomy, hu: Array, constants: Constants, notes: list[
     labels[(hu >= constants("hounsfield", "metal")) & body] = CODE["titanium"]
     labels[~anatomy.imaged.array] = CODE["not_imaged"]
     return labels
+
+
+def without_streaks(anatomy: Anatomy, hu: Array, constants: Constants, notes: list[str]) -> Array:
+    """Return HU in which what metal spoils has the value of its class: cancellous bone in outlines of bone, else soft tissue."""
+    if anatomy.unreliable is None:
+        return hu
+    spoilt = anatomy.unreliable.array & anatomy.imaged.array
+    if not spoilt.any():
+        return hu
+    added, cortical = added_hu(anatomy, constants), constants("hounsfield", "cortical")
+    soft = constants("hounsfield", "tumour") + added
+    cancellous = added + constants("hounsfield", "cancellous_fraction") * (cortical - added)
+    bone = anatomy.union(anatomy.of_kind("bone")) & ~anatomy.union(anatomy.of_kind("lesion"))
+    notes.append(
+        f"{int(spoilt.sum())} voxels whose HU metal spoils are computed as cancellous bone in outlines of bone, as tumour in the "
+        "lesion, as metal in the implant, and else as muscle or what is outlined there."
+    )
+    return np.where(spoilt, np.where(bone, cancellous, soft), hu).astype(np.float32)
 
 
 def body_mask(anatomy: Anatomy, hu: Array, air_hu: float) -> Array:
@@ -218,14 +240,26 @@ def _is_large(mask: Array, grid: Grid, constants: Constants) -> bool:
     return bool(2.0 * float(inscribed.max()) >= constants("vessel", "least_diameter"))
 
 
-def _notes_of_labels(notes: list[str], fat_high: float, air: float) -> None:
+def added_hu(anatomy: Anatomy, constants: Constants) -> float:
+    """Return what contrast agent adds to soft tissue, marrow and tumour in this run; 0 where none is stated."""
+    return constants("hounsfield", "contrast_adds") if anatomy.contrast else 0.0
+
+
+def _notes_of_labels(notes: list[str], fat_high: float, air: float, contrast: bool | None, added: float) -> None:
+    if contrast:
+        law = (
+            f"CT with contrast agent: {added:.0f} HU are taken off soft tissue, marrow and tumour before HU/2000 gives the bone "
+            "volume fraction; an ensemble draws how many. An artery that is not outlined may still be computed as bone."
+        )
+    else:
+        law = "Bone volume fraction is HU/2000 between 0 and 1; contrast medium would be read as bone."
     notes += [
         f"Soft tissue that is not outlined is fat up to {fat_high:.0f} HU, else muscle; below {air:.0f} HU it is gas.",
         "Air and gas are held at 37 °C behind a film of 10 W/m²K (5 to 15), so skin is judged on the warm side.",
         "Vessels of 3 mm and more are held at 37 °C by their flow; smaller ones are part of the perfusion.",
         "Bowel and organs other than liver take the properties of muscle. Cerebrospinal fluid does not flow (warm side).",
         "Vertebrae, pelvis, ribs, sternum, skull, scapula and clavicle hold red marrow, long bones yellow marrow.",
-        "Bone volume fraction is HU/2000 between 0 and 1; contrast medium would be read as bone.",
+        law,
     ]
 
 
@@ -309,14 +343,15 @@ def _mix_bones(
 ) -> int:
     """Fill bone and lesion voxels by the mixing law; return how many bone voxels lay above its end."""
     is_bone, is_lesion = labels == CODE["bone"], labels == CODE["lesion"]
-    cortical, tumour_hu = constants("hounsfield", "cortical"), constants("hounsfield", "tumour")
+    cortical, added = constants("hounsfield", "cortical"), added_hu(anatomy, constants)
+    tumour_hu = constants("hounsfield", "tumour") + added
     left = is_bone.copy()
     jobs: list[tuple[Array, str, str, float]] = [(is_lesion, "lytic_tumour", "lytic_tumour", tumour_hu)]
     for key in anatomy.of_kind("bone"):
         where = left & anatomy.masks[key].array
         left &= ~where
-        jobs.append((where, *marrow_of(key), 0.0))
-    jobs.append((left, "yellow_marrow", "yellow_marrow", 0.0))
+        jobs.append((where, *marrow_of(key), added))
+    jobs.append((left, "yellow_marrow", "yellow_marrow", added))
     if left.any():
         notes.append(f"{int(left.sum())} dense voxels that no outline holds are computed as bone with yellow marrow.")
     for where, pores, flow, start in jobs:

@@ -72,6 +72,12 @@ def tissue(name: str) -> Mapping[str, Value]:
         ) from None
 
 
+def most_added_hu() -> float:
+    """Return the most that contrast agent is taken to add to soft tissue, marrow and tumour [HU]: the end of its spread."""
+    value = tissue("hounsfield")["contrast_adds"]
+    return float(getattr(value.spread, "high", value.number))
+
+
 class Constants:
     """The numbers of one run, and which of them were used.
 

@@ -17,6 +17,8 @@ from osteon.tissue.bone import body_mask
 from osteon.tissue.properties import Constants
 
 FORBIDDEN: tuple[Kind, ...] = ("nerve", "cord", "vessel", "bowel", "lung")
+IN_THE_WAY: Kind = "implant"
+"""Avoided where it is, and not missed where it is not."""
 FACT = "percutaneous_path"
 RAYS = 1000
 
@@ -100,7 +102,7 @@ def cast_rays(anatomy: Anatomy, target: Structure, max_depth_mm: float, count: i
     # 0 body, 1 air, 2 forbidden, 3 unknown
     code = np.where(body, 0, 1).astype(np.uint8)
     code[~anatomy.imaged.array] = 3
-    for kind in FORBIDDEN:
+    for kind in (*FORBIDDEN, IN_THE_WAY):
         for key in anatomy.of_kind(kind):
             code[anatomy.masks[key].array & ~mask] = 2
     index = np.argwhere(mask)
