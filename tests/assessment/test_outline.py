@@ -9,6 +9,8 @@ from scipy import ndimage
 
 from osteon.assessment.measure_base import threshold
 from osteon.assessment.outline import body_of, bone_before, joint_between
+from osteon.case.phantom import build
+from osteon.space.anatomy import structure
 from osteon.space.paths import distance_to
 from osteon.space.volume import CompactMask, Grid, Volume
 
@@ -83,3 +85,16 @@ def test_compact_and_whole_outlines_give_the_same_bone_and_joint() -> None:
             kept = whole.array, joint.array
     np.testing.assert_array_equal(whole.array, kept[0])
     np.testing.assert_array_equal(joint.array, kept[1])
+
+
+@pytest.mark.parametrize("name", ["ilium", "femur", "vertebra"])
+def test_a_bone_found_by_threshold_gets_back_what_its_lesion_replaced(name: str):
+    made = build(name, spacing_mm=2.0)
+    lesion, bone = made.masks[structure("lesion")], made.masks[made.lesion_bone]
+    found = bone.with_array(bone.array & ~lesion.array)
+    whole = bone_before(found, lesion, found=True)
+    truth = lesion.array & bone.array
+    given = whole.array & lesion.array
+    assert given[truth].mean() >= 0.9
+    beyond = lesion.array & ~bone.array
+    assert not beyond.any() or given[beyond].mean() <= 0.25

@@ -126,3 +126,18 @@ def test_three_grids_in_one_frame_and_the_mr_outline_carried_over(real, tmp_path
     assert case.masks[muscle].array[~case.drawn[muscle].array].sum() <= 0.02 * case.masks[muscle].array.sum()
     assert not case.drawn[muscle].array.all()
     assert "lesion L2 was outlined on mr1 and carried over, error about" in " ".join(case.studies[0].notes)
+
+
+@pytest.mark.real
+def test_where_the_crop_cuts_the_body_the_skin_is_not_taken_for_near_or_far(real, tmp_path: Path):
+    """The image ends near the midline: a place at that edge has no skin on the right, and nobody may say how far it is."""
+    (tmp_path / "CT").symlink_to(real("sarcoma/dicom/STS_018/CT"))
+    image = images.read(tmp_path / "CT" / "image").volume
+    low, high = image.grid.corners_mm().min(0), image.grid.corners_mm().max(0)
+    at = [round(float(low[0]) + 12, 1), round(float(low[1] + high[1]) / 2 - 10, 1), round(float(low[2] + high[2]) / 2, 1)]
+    place = f"lesions:\n  - id: L1\n    bone: sacrum\n    outline: {{sphere_mm: {{center: {at}, diameter: 16 mm}}}}\n"
+    (tmp_path / "case.yaml").write_text(HEAD.format(name="STS_018") + place, encoding="utf-8")
+    (skin,) = [r for r in assess(load_case(tmp_path)).lesions[0].required if r.structure == "skin"]
+    assert skin.status == "outside_field"
+    assert "the skin on the right is outside the field" in skin.text
+    assert not skin.known

@@ -155,7 +155,7 @@ def _with_lesion(case: Case, lesion: Lesion, whole: Anatomy, straight: bool) -> 
         masks[OTHER] = _without(union_of(others), mask)
     bone = lesion.bone or _bone_of(whole, mask)
     if bone is not None and bone in masks:
-        masks[bone] = bone_before(masks[bone], mask)
+        masks[bone] = bone_before(masks[bone], mask, found=bone in whole.approximate)
     log = (*whole.log, *([lesion.synthetic] if lesion.synthetic else []))
     rough = whole.approximate | {LESION} if lesion.approximate else whole.approximate
     anatomy = replace(whole, masks=masks, log=log, approximate=rough)

@@ -9,6 +9,8 @@ import numpy as np
 from scipy import ndimage
 
 from osteon.assessment.measure_base import threshold, window_of
+from osteon.case.bones import replaced
+from osteon.case.grow import threshold as ray_reach
 from osteon.space.anatomy import Structure, structure
 from osteon.space.paths import distance_to
 from osteon.space.volume import Array, CompactMask, Volume, Window, box_of, union_of
@@ -77,7 +79,7 @@ def _fill_slices(inside: Array) -> Array:
     return filled
 
 
-def bone_before(bone: Volume, lesion: Volume) -> Volume:
+def bone_before(bone: Volume, lesion: Volume, *, found: bool = False) -> Volume:
     """Return a bone's outline with the part that the lesion has replaced.
 
     Holes, and dents that a ball of ``bone_closing_mm`` cannot enter, are given back to the bone where the lesion lies in them.
@@ -87,6 +89,9 @@ def bone_before(bone: Volume, lesion: Volume) -> Volume:
     ----------
     bone, lesion : Volume of bool
         On one grid.
+    found : bool
+        The bone was found by threshold, which leaves out all that is lytic: what bone encloses on more than half of all sides
+        is given back as well.
 
     Returns
     -------
@@ -99,16 +104,20 @@ def bone_before(bone: Volume, lesion: Volume) -> Volume:
         If the axes of the grid are not at right angles.
     """
     radius = threshold("bone_closing_mm")
+    if found:
+        z, y, x = wide = window_of(lesion, ray_reach("ray_reach_mm"))
+        inner = replaced(bone.part(wide), lesion.part(wide), bone.spacing_mm)
+        bone = union_of([bone, CompactMask(inner, bone.grid, (z.start, y.start, x.start))])
     window = window_of(lesion, 3 * radius)
-    near, replaced = bone.part(window), lesion.part(window)
-    if not near.any() or not (replaced & ~near).any():
+    near, lytic = bone.part(window), lesion.part(window)
+    if not near.any() or not (lytic & ~near).any():
         return bone
     local = Volume(near, bone.grid.of(near.shape, bone.grid.matrix))
     dilated = distance_to(local).array <= radius
     closed = distance_to(local.with_array(~dilated)).array > radius
     closed |= cast(Array, ndimage.binary_fill_holes(near))
     z, y, x = window
-    return union_of([bone, CompactMask(closed & replaced, bone.grid, (z.start, y.start, x.start))])
+    return union_of([bone, CompactMask(closed & lytic, bone.grid, (z.start, y.start, x.start))])
 
 
 def joint_between(first: Volume, second: Volume) -> Volume | None:

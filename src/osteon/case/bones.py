@@ -175,7 +175,7 @@ def _pieces(image: Volume, body: Array, metal: Array, lesions: Array) -> tuple[A
     from skimage.segmentation import watershed
 
     dense = body & (image.array > threshold("bone_above_hu")) | metal
-    dense |= _replaced(dense, lesions, image.spacing_mm)
+    dense |= replaced(dense, lesions, image.spacing_mm)
     inner = enclosed_fraction(dense, image.spacing_mm, threshold("marrow_reach_mm")) >= threshold("marrow_enclosed")
     dense = ndimage.binary_fill_holes(dense | (inner & body))
     area = image.spacing_mm[1] * image.spacing_mm[2]
@@ -191,8 +191,16 @@ def _pieces(image: Volume, body: Array, metal: Array, lesions: Array) -> tuple[A
     return pieces, int(pieces.max())
 
 
-def _replaced(dense: Array, lesions: Array, step: tuple[float, float, float]) -> Array:
-    """Return which part of the lesions bone encloses on more than half of all sides."""
+def replaced(dense: Array, lesions: Array, step: tuple[float, float, float]) -> Array:
+    """Return which part of the lesions bone encloses on more than half of all sides: it was bone.
+
+    Parameters
+    ----------
+    dense, lesions : array of bool, shape (z, y, x)
+        Bone as found, and lesions.
+    step : tuple of float
+        Voxel size (z, y, x) [mm].
+    """
     found = np.zeros(dense.shape, bool)
     box = box_of(lesions)
     if box is None:
