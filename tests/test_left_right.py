@@ -192,26 +192,13 @@ def check_tilted(way, kind: str, k: int) -> None:
     check_pictures(pictures, 1.0, on_grid(drawn(), IMAGES[k], TILT_DEGREES))
 
 
-KNOWN_TO_DIFFER = {  # measured: no gantry makes a sagittal or coronal stack lean, but a file may hold one
-    "PIR": "the breach of 3 mm counts as a soft-tissue component: in pixels of 3 x 5 mm outlines go to the nearest",
-    "ASR": "the breach of 3 mm counts as a soft-tissue component, and the mean HU reaches 122 instead of 71",
-    "SLP": "another way in of equal rank is recommended, from the same side, 33 degrees from the first",
-}
-
-
-def tilted(kind: str, k: int) -> Any:
-    """Return a case of the sweep, those that are known to differ marked: the mark fails where they come to agree."""
-    why = KNOWN_TO_DIFFER.get(IMAGES[k])
-    return pytest.param(kind, k, marks=[pytest.mark.xfail(strict=True, reason=why)] if why else [])
-
-
 @pytest.mark.parametrize(("kind", "k"), [("nifti", 1)])
 def test_a_tilted_gantry_gives_the_same_within_a_voxel(way, kind, k):
     check_tilted(way, kind, k)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "k"), [tilted(*e) for e in EXACT if e != ("nifti", 1)])
+@pytest.mark.parametrize(("kind", "k"), [e for e in EXACT if e != ("nifti", 1)])
 def test_every_tilted_stack_gives_the_same_within_a_voxel(way, kind, k):
     check_tilted(way, kind, k)
 

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent / "io"))
 from dicom_made import write_slices
 
 from osteon.case.phantom import JUDGED
-from osteon.case.phantom_canvas import Canvas, capsule, ellipsoid, grown
+from osteon.case.phantom_canvas import Canvas, both, capsule, ellipsoid, grown
 from osteon.case.phantom_chart import chart_of
 from osteon.case.yaml_lines import write_yaml
 from osteon.space.anatomy import structure, structures
@@ -29,8 +29,16 @@ from osteon.space.volume import Grid, Volume
 FIELD = ((-140.0, -99.0, -260.0), (140.0, 105.0, -110.0))
 STEP = (5, 3, 4)
 """Voxel size z, y, x of what is stored [mm]: unequal, so that a swapped axis or spacing shows."""
-LESION_MM = (-74.0, 5.0, -185.0)
-LESION_RADIUS_MM = 13.0
+LESION_MM = (-70.0, -4.0, -185.0)
+LESION_RADIUS_MM = 9.5
+LESION_HALF_MM = 19.0
+"""Half its length: it stands half out of the bone, and a needle along it ends within it, so no bone is on the way."""
+ALIKE_MM = 6.0
+"""How far its HU go on beyond its outline: more than a voxel, so that it matters not which voxels are the outline's."""
+WAY_OUT = (-0.6, -0.57, -0.56)
+"""Along the lesion, away from the bone: to the right, forwards and down. There, and there alone, the skin is flat and near."""
+SKIN_MM = 50.0
+"""From the lesion's middle to that skin: with the tip beyond it in the middle of the search's steps of 10 mm of length."""
 PLACES_MM = {
     "sciatic_nerve_right": (-52.0, 61.0, -185.0),  # behind, where it crosses the lesion's axial plane
     "iliac_artery_right": (-35.0, -27.5, -185.0),  # in front, towards the middle
@@ -57,15 +65,18 @@ class Patient:
 
 @cache
 def drawn() -> Patient:
-    """Draw the patient in voxels of 1 mm: the lesion in the right hip, other things in front, behind, above and below."""
+    """Draw the patient in voxels of 1 mm: the lesion deep in the right hip, other things in front, behind, above and below.
+
+    Nothing lies at a threshold: the test is of left and right, not of how voxels sample an edge.
+    """
     canvas = Canvas(*FIELD, 1.0, "turned")
-    body = ellipsoid((0, 2, 0), (130, 92, np.inf))
+    body = both(ellipsoid((0, 2, 0), (134, 96, np.inf)), flat_side)
     canvas.paint("skin", body, 40)
     canvas.paint("fat", grown(body, -5), -100)
     canvas.paint("muscle", grown(body, -17), 55)
     shell = {"cortex_mm": 4.0, "cortex_hu": 1300.0, "inside_hu": 190.0, "texture_hu": 40.0}
     for name, centre, radii in (
-        ("hip_right", (-62, 15, -195), (22, 42, 48)),
+        ("hip_right", (-55, 17, -160), (30, 36, 40)),
         ("hip_left", (64, 12, -192), (20, 40, 46)),
         ("sacrum", (1, 58, -190), (32, 20, 45)),
     ):
@@ -78,22 +89,30 @@ def drawn() -> Patient:
     canvas.rod("sciatic_nerve_right", [(-45, 55, -110), (-52, 61, -185), (-58, 66, -260)], 4.5, 30)
     canvas.rod("sciatic_nerve_left", [(48, 52, -110), (56, 60, -185), (60, 66, -260)], 4.5, 30)
     canvas.rod("lumbosacral_plexus_right", [(-16, 30, -110), (-40, 45, -140)], 4.5, 30)
-    canvas.rod("iliac_artery_right", [(-22, -10, -110), (-35, -27.5, -185), (-45, -45, -260)], 5.5, 45)
-    canvas.rod("iliac_vein_right", [(-14, 8, -110), (-24, -12, -185), (-30, -45, -260)], 5.5, 42)
+    canvas.rod("iliac_artery_right", [(-22, -10, -110), (-35, -27.5, -185), (-30, -30, -260)], 5.5, 45)
+    canvas.rod("iliac_vein_right", [(-14, 8, -110), (-24, -12, -185), (-16, -22, -260)], 5.5, 42)
     canvas.rod("femoral_nerve_left", [(60, -50, -110), (72, -62, -260)], 4.0, 30)
+    ends = [
+        tuple(c + s * (LESION_HALF_MM - LESION_RADIUS_MM) * w for c, w in zip(LESION_MM, WAY_OUT, strict=True)) for s in (-1, 1)
+    ]
     hip = canvas.label == canvas.number("hip_right")
-    distance = capsule(LESION_MM, LESION_MM, LESION_RADIUS_MM)
-    window = canvas.paint(None, distance, 40)
+    distance = capsule(ends[0], ends[1], LESION_RADIUS_MM)
+    window = canvas.paint(None, grown(distance, ALIKE_MM), 40)
     x, y, z = (a.reshape(s) for a, s in zip(canvas.axes, ((1, 1, -1), (1, -1, 1), (-1, 1, 1)), strict=True))
     lesion = np.zeros(canvas.grid.shape, bool)
     lesion[window] = distance(x, y, z)[window] < 0
     numbers = np.where(lesion & ~hip, 0, canvas.label).astype(np.uint8)
     names = {i: n for i, n in enumerate(canvas.labels) if i and (numbers == i).any()}
-    chart = chart_of("ilium", "hip_right", 2 * LESION_RADIUS_MM, True, 1.0, 0)
+    chart = chart_of("ilium", "hip_right", 2 * LESION_HALF_MM, True, 1.0, 0)
     inside = canvas.label > 0
     image = canvas.finish()
     grid = image.grid
     return Patient(image, Volume(numbers, grid), names, Volume(inside, grid), Volume(lesion, grid), chart)
+
+
+def flat_side(x: Any, y: Any, z: Any) -> Any:
+    """Signed distance to the plane that cuts the body flat where the way in begins."""
+    return sum(np.float32(n) * (p - np.float32(c)) for n, p, c in zip(WAY_OUT, (x, y, z), LESION_MM, strict=True)) - SKIN_MM
 
 
 @cache

@@ -93,7 +93,7 @@ def state_words(fact: str, state: State) -> str:
         case Known(float() | int() as number):
             said = f"{number:.4g} {unit}".strip()
         case Known(value):
-            said = str(value)
+            said = str(value).replace("_", " ") if kind is not None and kind.type == "choice" else str(value)
         case Interval(low, high):
             said = f"between {low:.4g} and {high:.4g} {unit}".strip()
         case OneOf(values, conflict):
