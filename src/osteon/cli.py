@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from osteon import __version__, cli_outline
+from osteon import __version__, cli_ledger, cli_outline
 from osteon.cli_privacy import register
 from osteon.errors import InputError, OsteonError
 
@@ -525,6 +525,7 @@ def validate(
 
 register(app)
 cli_outline.register(app)
+cli_ledger.register(app)
 
 
 @app.callback(invoke_without_command=True)

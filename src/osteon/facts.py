@@ -106,6 +106,8 @@ class FactType:
         How long a dated value stays good.
     unsettles : tuple of str
         Of a yes-or-no fact: the facts that would no longer stand as the image gives them if the answer were yes.
+    molar_mass : float or None
+        Of a laboratory value in mg/dl [g/mol], so that a chart may give it in mmol/l or µmol/l.
     """
 
     name: str
@@ -117,6 +119,7 @@ class FactType:
     measured: bool = False
     valid_days: int | None = None
     unsettles: tuple[str, ...] = ()
+    molar_mass: float | None = None
 
 
 @cache
@@ -143,6 +146,7 @@ def vocabulary() -> Mapping[str, FactType]:
             measured=bool(entry.get("measured", False)),
             valid_days=entry.get("valid_days"),
             unsettles=tuple(entry.get("unsettles", ())),
+            molar_mass=entry.get("molar_mass"),
         )
         for name, entry in entries.items()
     }

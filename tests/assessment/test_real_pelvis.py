@@ -74,7 +74,8 @@ def test_real_pelvis_hip_joint_is_derived_and_called_approximate(right_ilium):
 
 
 def test_real_pelvis_scores_do_not_apply_to_a_hip_bone(right_ilium):
-    assert all(isinstance(s.state, NotApplicable) for s in right_ilium.scores)
+    of_the_patient = {"katagiri"}
+    assert all(isinstance(s.state, NotApplicable) for s in right_ilium.scores if s.id not in of_the_patient)
 
 
 def test_real_pelvis_cut_femora_and_hips_warn(right_ilium):

@@ -13,13 +13,14 @@ from osteon.space.anatomy import Anatomy
 
 @dataclass(frozen=True)
 class ScoreItem:
-    """One item of a score: what it was, and the points it can give."""
+    """One item of a score: what it was, the points it can give, and the facts it was read from."""
 
     name: str
     state: State
     low: int
     high: int
     text: str
+    facts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class ScoreResult:
     ----------
     id, name : str
         For example "mirels".
-    state : Known, Interval, Unknown or NotApplicable
-        The total.
+    state : Known, Interval, OneOf, Unknown or NotApplicable
+        The total; of a classification, its class or the classes that are left.
     items : tuple of ScoreItem
         Each with its points as an interval.
     action : str

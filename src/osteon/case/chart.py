@@ -13,6 +13,7 @@ from osteon.facts import Fact, FactType, Interval, Known, NotApplicable, OneOf, 
 
 Place = tuple[str | int, ...]
 LONGEST_MM = 1000.0
+MG_L_PER_MG_DL = 10.0  # 1 mmol/l of mass M [g/mol] is M mg/l, a tenth of that in mg/dl
 ALLOWED = {"value", "unit", "date", "source", "min", "max", "one_of", "not_applicable", "unknown"}
 
 
@@ -193,7 +194,7 @@ def value_of(kind: FactType, raw: Any, where: str) -> Scalar:
         If the unit does not fit.
     """
     if kind.type == "number":
-        number = to_unit(raw, kind.unit, f"{where}: {kind.name}")
+        number = _number(kind, raw, f"{where}: {kind.name}")
         low, high = (float(v) for v in kind.domain) if kind.domain else (float("-inf"), float("inf"))
         unit = "" if kind.unit in (None, "1") else f" {kind.unit}"
         if not low <= number <= high:
@@ -213,11 +214,20 @@ def value_of(kind: FactType, raw: Any, where: str) -> Scalar:
         if strange:
             raise _wrong(kind, strange[0], where, ", ".join(map(str, kind.domain)))
         return ", ".join(str(d) for d in kind.domain if d in members) or "none"
+    if kind.type == "choice" and type(raw) is int:  # a grade that is written without quotation marks
+        raw = str(raw)
     if kind.type == "choice" and raw not in kind.domain:
         raise _wrong(kind, raw, where, ", ".join(map(str, kind.domain)))
     if not isinstance(raw, str):
         raise _wrong(kind, raw, where, "a text")
     return raw
+
+
+def _number(kind: FactType, raw: Any, what: str) -> float:
+    """Return a number in the fact's unit; a laboratory value of known molar mass may be given per mole."""
+    if kind.molar_mass is not None and isinstance(raw, str) and "mol" in raw:
+        return round(to_unit(raw, "mmol/l", what) * kind.molar_mass / MG_L_PER_MG_DL, 12)
+    return to_unit(raw, kind.unit, what)
 
 
 def _wrong(kind: FactType, raw: Any, where: str, choices: str) -> CaseFileError:

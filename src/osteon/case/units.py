@@ -11,7 +11,17 @@ from osteon.errors import UnitError
 
 NUMBER = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*$")
 COUNT = re.compile(r"^(?:x\s*)?(?:1e9|10\^9|10\*\*9|10\*9|10⁹|giga|G)\s*/\s*[lL]$")
-PLAIN = {"mm²": "mm**2", "mm2": "mm**2", "mm³": "mm**3", "cm³": "cm**3", "cc": "cm**3", "°C": "degC", "µl": "microliter"}
+PLAIN = {
+    "mm²": "mm**2",
+    "mm2": "mm**2",
+    "mm³": "mm**3",
+    "cm³": "cm**3",
+    "cc": "cm**3",
+    "°C": "degC",
+    "IU/l": "U/l",
+    "IU/L": "U/l",
+    "µl": "microliter",
+}
 DIMENSIONLESS = ("", "1", "%")
 LONGEST = 80
 UNIT_TEXT = re.compile(r"^[A-Za-zµμ°Ω%²³⁹0-9 ./*^-]{1,40}$")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from osteon.assessment.results import LesionAssessment, RequiredStructure, ScoreResult
+from osteon.assessment.results import LesionAssessment, RequiredStructure, ScoreItem, ScoreResult
 from osteon.case.model import Case, Lesion
 from osteon.errors import OsteonError
 from osteon.facts import Fact, Interval, Known, NotApplicable, Unknown, vocabulary
@@ -55,7 +55,7 @@ KEY_FACTS = (
     "pain_vas", "size_max_mm", "volume_ml", "lesion_type", "mean_hu", "cortex_contact", "cortex_loss_mm2", "axial_cortical_mm",
     "circumferential_cortical_fraction", "depth_from_skin_mm", "fracture", "soft_tissue_component",
 )  # fmt: skip
-NOT_ASKED = "Serum calcium is not among the facts that osteon asks for; check for hypercalcaemia separately."
+NOT_ASKED = "Serum calcium raises no alarm in this version; check for hypercalcaemia separately."
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,14 @@ def score_total(score: ScoreResult) -> str:
 def points(low: int, high: int) -> str:
     """Return the points of one item, open or not."""
     return str(low) if low == high else f"{low} to {high} (open)"
+
+
+def read_from(item: ScoreItem, facts: Mapping[str, Fact]) -> str:
+    """Return where an item of a score was read: the origins of the known facts behind it; else why it cannot be told."""
+    there = [facts[n] for n in item.facts if n in facts]
+    told = [where for fact in there if not isinstance(fact.state, Unknown) and (where := words.origin(fact))]
+    open_ones = [fact.state.why for fact in there if isinstance(fact.state, Unknown) and fact.state != Unknown()]
+    return "; ".join(dict.fromkeys(told or open_ones)) or ("not given" if item.facts else "")
 
 
 def required_row(required: RequiredStructure) -> Row:

@@ -18,12 +18,14 @@ from osteon.assessment.results import LesionAssessment
 from osteon.cache import write_atomically
 from osteon.errors import ImageError
 from osteon.evidence.source import QUOTATION
+from osteon.facts import NotApplicable
 from osteon.planning.plan import TARGET, UNCOVERED, Plan
 from osteon.report import content, operator_content, plan_content, words
 from osteon.report.figures import Entry, Overlay, Picture, legend, section
 from osteon.report.graphs import margin_histogram, margin_map, pareto
 from osteon.report.images_section import image_rows, pictures_of
 from osteon.report.journey_json import write_json
+from osteon.report.ledgers_section import TRUTH, ledgers_of
 from osteon.report.planes import centre_of, extent_mm, needle_planes, standard_planes
 from osteon.report.prescription_files import field_of, poses_of, stems, write_plan_files
 from osteon.report.references import References, mentions, references_of
@@ -100,6 +102,7 @@ def render(journey: Journey, files: Iterable[str] = ()) -> str:
         sketch=Markup(body_sketch(bones)),
         lesions=lesions,
         holdings=content.holdings(journey.case),
+        ledgers=ledgers_of(journey.case),
         references=references,
         files=list(files),
         provenance=journey.provenance,
@@ -129,7 +132,13 @@ def _environment(references: References) -> Environment:
         place=plan_content.finding_place,
     )
     environment.globals.update(
-        LEVELS=words.LEVEL_WORDS, TONE=words.TONE, points=content.points, score_total=content.score_total, state=words.state
+        LEVELS=words.LEVEL_WORDS,
+        TONE=words.TONE,
+        TRUTHS=TRUTH,
+        points=content.points,
+        score_total=content.score_total,
+        read_from=content.read_from,
+        state=words.state,
     )
     return environment
 
@@ -184,6 +193,8 @@ def _lesion(journey: Journey, assessed: LesionAssessment) -> dict[str, Any]:
         "doses": content.dose_rows(journey.case, facts),
         "key_facts": content.fact_rows({k: v for k, v in facts.items() if k in content.KEY_FACTS}),
         "unknown_facts": content.unknown_facts(facts),
+        "scores": [s for s in assessed.scores if not isinstance(s.state, NotApplicable)],
+        "scores_apart": [s for s in assessed.scores if isinstance(s.state, NotApplicable)],
         "assumed": content.assumed_facts(facts),
         "treatments": content.treatment_rows(journey, assessed.lesion_id),
         "questions": content.questions_of(journey, assessed.lesion_id),

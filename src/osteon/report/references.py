@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from osteon.errors import MissingError
 from osteon.evidence.source import Paper, cite, quote_keys, source_ids, text
 from osteon.planning.plan import Plan
+from osteon.report.ledgers_section import ledgers_of
 
 if TYPE_CHECKING:
     from osteon.pathway import Journey
@@ -61,6 +62,8 @@ def keys_of(journey: Journey) -> list[str]:
             keys.update(split_keys(required.quotes) + _quoted(required.text))
     for plan in journey.plans:
         keys.update(_of_plan(plan))
+    for account in ledgers_of(journey.case).accounts:
+        keys.update(split_keys([*account.sources, *(s for check in account.checks for s in check.sources)]))
     return sorted(keys)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.table import Table
 
-from osteon.facts import Fact, Unknown
+from osteon.facts import Fact, NotApplicable, Unknown
 from osteon.pathway import Journey
 from osteon.planning.plan import Plan
 from osteon.report import words
@@ -17,6 +17,8 @@ from osteon.selection.next_steps import cheapest, next_steps
 from osteon.selection.verdicts import Verdict
 
 RESEARCH = "Research use only, not a medical device."
+
+FEW = 12
 
 
 def _head(journey: Journey, console: Console) -> None:
@@ -39,9 +41,10 @@ def _facts(facts: Iterable[Fact]) -> Table:
     for fact in (f for f in listed if not (isinstance(f.state, Unknown) and f.state.why == "not given")):
         origin = "; ".join(f"{o.kind}: {o.where}" for o in fact.origins) or "-"
         table.add_row(label(fact.name), words.state(fact.state, fact.unit), origin)
-    missing = ", ".join(label(f.name) for f in listed if f.state == Unknown())
+    missing = [label(f.name) for f in listed if f.state == Unknown()]
     if missing:
-        table.add_row("not given", missing, "")
+        shown = missing if len(missing) <= FEW else [*missing[:FEW], f"and {len(missing) - FEW} more"]
+        table.add_row("not given", ", ".join(shown), "")
     return table
 
 
@@ -53,7 +56,11 @@ def print_assessment(journey: Journey) -> None:
         console.print(f"\n[bold]Lesion {lesion.lesion_id}[/] ({lesion.region})")
         console.print(_facts(lesion.facts.values()))
         for score in lesion.scores:
-            console.print(f"{score.name}: {words.state(score.state)}. {score.action}", markup=False)
+            if not isinstance(score.state, NotApplicable):
+                console.print(f"{score.name}: {words.state(score.state)}. {score.action}", markup=False)
+        apart = [score.name for score in lesion.scores if isinstance(score.state, NotApplicable)]
+        if apart:
+            console.print(f"Not applicable here: {', '.join(apart)}.", markup=False)
         for need in lesion.required:
             console.print(f"  must be judged: {need.structure}: {need.status}. {need.text}", markup=False)
         for warning in lesion.warnings:

@@ -29,8 +29,12 @@ POLICY_WORDS: Mapping[str, str] = {
     "strict": "strict: closer than 10 mm to a critical structure is never treated by heat",
     "mitigated": "mitigated: closer than 10 mm is a caution where thermometry or hydrodissection is planned",
 }
-SAID = {"vas": "VAS", "inr": "INR", "ecog": "ECOG", "hu": "HU", "mdt": "tumour board", "e9": "", "l": ""}
+SAID = {
+    "vas": "VAS", "inr": "INR", "ecog": "ECOG", "hu": "HU", "mdt": "tumour board", "e9": "", "l": "", "kps": "KPS", "asa": "ASA",
+    "hb": "haemoglobin", "ldh": "LDH", "crp": "CRP", "escc": "ESCC", "mr": "MR",
+}  # fmt: skip
 SUFFIXES = {"mm": "_mm", "mm²": "_mm2", "ml": "_ml", "week": "_weeks", "year": "_years", "1e9/l": "_e9_l"}
+SUFFIXES |= {"g/dl": "_g_dl", "mg/dl": "_mg_dl", "U/l": "_u_l", "ml/min": "_ml_min", "mg/day": "_mg_day", "Gy": "_gy"}
 UNITS = {"1": "", "1e9/l": "×10⁹/l", "year": "years", "week": "weeks"}
 
 
@@ -70,6 +74,44 @@ LABELS = {
     "dose_d0_03ml_gy": "earlier dose of the hottest 0.03 ml",
     "dose_d0_1ml_gy": "earlier dose of the hottest 0.1 ml",
     "dose_d2ml_gy": "earlier dose of the hottest 2 ml",
+    "refused": "treatments refused",
+    "small_cell_lung": "small-cell lung carcinoma",
+    "hormone_dependent": "hormone-dependent tumour",
+    "targeted_drug": "molecularly targeted drug",
+    "castration_resistant": "castration-resistant",
+    "prior_chemotherapy": "earlier chemotherapy",
+    "systemic_therapy_interruptible": "systemic therapy may be interrupted",
+    "permeative": "permeative destruction",
+    "cortex_adjacent": "cortex between lesion and skin",
+    "pedicle_involved": "pedicles involved",
+    "spinal_alignment": "alignment of the spine",
+    "vertebral_collapse_fraction": "lost height of the vertebral body",
+    "vertebral_body_involved_fraction": "involved part of the vertebral body",
+    "acetabular_collapse": "complete acetabular collapse",
+    "acetabular_lateral_rim_destroyed": "lateral rim of the acetabulum destroyed",
+    "lesser_trochanter_avulsed": "lesser trochanter avulsed",
+    "distance_lung_mm": "distance to the lung",
+    "distance_heart_mm": "distance to the heart",
+    "acoustic_window": "a window for ultrasound",
+    "pain_average_vas": "average pain VAS",
+    "pain_current_vas": "present pain VAS",
+    "pain_mechanical": "mechanical pain",
+    "pain_neuropathic": "neuropathic pain",
+    "pain_duration_weeks": "duration of the pain",
+    "pain_prior_response": "response of the pain to earlier treatment",
+    "breakthrough_episodes_day": "breakthrough episodes a day",
+    "background_opioid_mg_day": "background opioid in oral morphine",
+    "background_opioid_long_acting": "long-acting background opioid",
+    "radiotherapy_dose_gy": "earlier prescribed dose",
+    "radiotherapy_fractions": "fractions of the earlier irradiation",
+    "radiotherapy_technique": "technique of the earlier irradiation",
+    "radiotherapy_days_ago": "days since the earlier irradiation",
+    "radiotherapy_site": "field of the earlier irradiation",
+    "radiotherapy_response": "response to the earlier irradiation",
+    "stress_pain_after_radiotherapy": "stress pain despite irradiation",
+    "prior_ablation": "earlier ablation",
+    "prior_surgery": "earlier surgery",
+    "prior_cement": "cement in or beside the lesion",
 }
 """Names of facts that their ids do not give well."""
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from osteon.evidence.value import Value
 from osteon.facts import Fact
+from osteon.ledgers.rows import Ledger as Ledger
+from osteon.ledgers.rows import LedgerRow as LedgerRow
 from osteon.space.anatomy import Anatomy, Field, Structure
 from osteon.space.volume import Volume
 
@@ -193,23 +195,6 @@ class NeedleAccess:
     drills_bone: tuple[str, ...] = ("target",)
     max_incidence_deg: float = 60.0
     active_offset_mm: float = 0.0
-
-
-@dataclass(frozen=True)
-class LedgerRow:
-    """One row of a dose ledger: what, how much, against which limit."""
-
-    what: str
-    amount: str
-    limit: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """The dose account of a treatment without simulator."""
-
-    rows: tuple[LedgerRow, ...]
 
 
 class Treatment(ABC):

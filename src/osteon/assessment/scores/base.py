@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -62,14 +62,51 @@ def flags(state: State) -> tuple[bool, ...]:
     return (False, True)
 
 
+def truth(state: State, test: Callable[[float], bool]) -> tuple[bool, ...]:
+    """Return the truth values of a monotone test that a number's state leaves open; both where it tells none."""
+    told = numbers(state)
+    return (False, True) if told is None else tuple(sorted({test(told[0]), test(told[1])}))
+
+
+def worded(answers: Collection[int], yes: str, no: str, unsettled: str) -> str:
+    """Return words for the truth values that are left; bools are integers."""
+    left = {bool(a) for a in answers}
+    return unsettled if len(left) != 1 else yes if True in left else no
+
+
+def one_of(values: Sequence[str], why: str = "") -> State:
+    """Return the classes that are left as a state: one is known, several are a set; with a reason, all of them are unknown."""
+    distinct = tuple(dict.fromkeys(values))
+    if why:
+        return Unknown(why)
+    return Known(distinct[0]) if len(distinct) == 1 else OneOf(distinct)
+
+
+def item(name: str, state: State, points: Collection[int], text: str, *facts: str) -> ScoreItem:
+    """Return an item with its points as an interval, and said in words; ``facts`` are those it was read from."""
+    low, high = min(points), max(points)
+    return ScoreItem(name, state, low, high, f"{text}: {span(low, high)}", facts)
+
+
 def total(items: Sequence[ScoreItem]) -> State:
     """Return the sum of the items' intervals; unknown where every item is open."""
     low, high = sum(i.low for i in items), sum(i.high for i in items)
     if low == high:
         return Known(low)
-    if all(isinstance(i.state, Unknown) for i in items):
+    if all(isinstance(i.state, Unknown) and i.low != i.high for i in items):
         return Unknown("no item is known: " + ", ".join(i.name for i in items))
     return Interval(float(low), float(high))
+
+
+def bands(rows: Sequence[Mapping[str, Any]], items: Sequence[ScoreItem]) -> str:
+    """Return what the sources say over the totals that are left; where bands are open, what would tell, the widest first."""
+    low, high = sum(i.low for i in items), sum(i.high for i in items)
+    left = [str(row["text"]) for row in rows if row["totals"][0] <= high and low <= row["totals"][1]]
+    if len(left) == 1:
+        return f"{left[0]}."
+    asked = sorted((i for i in items if i.low != i.high), key=lambda i: i.low - i.high)
+    said = "Open: every group is still possible" if len(left) == len(rows) else "; or ".join(left)
+    return f"{said}. To find out: {', '.join(i.name for i in asked)}."
 
 
 def not_applicable(source: Mapping[str, Any], why: str, quotes: Sequence[str] = ()) -> ScoreResult:

@@ -10,6 +10,7 @@ from osteon.assessment.results import ScoreItem, ScoreResult
 from osteon.assessment.scores.base import (
     choices,
     flags,
+    item,
     not_applicable,
     not_told,
     numbers,
@@ -75,7 +76,7 @@ def _site(rows: Mapping[str, Any], bone: str, region: str) -> ScoreItem:
         low = high = int(rows[limb]["points"])
         said = f"{limb} limb"
     state: State = Known(region) if low == high else Interval(float(low), float(high))
-    return ScoreItem("site", state, low, high, f"{said}: {span(low, high)}")
+    return ScoreItem("site", state, low, high, f"{said}: {span(low, high)}", ("bone", "region"))
 
 
 def _pain(rows: Mapping[str, Any], vas: State, functional: State) -> ScoreItem:
@@ -94,13 +95,13 @@ def _pain(rows: Mapping[str, Any], vas: State, functional: State) -> ScoreItem:
     if numbers(vas) == (0.0, 0.0) and True not in loads:
         said = "no pain, which has no class: counted as mild"
     state = functional if True in loads and len(loads) == 1 else vas if numbers(vas) is not None else functional
-    return ScoreItem("pain", state, min(points), max(points), f"{said}: {span(min(points), max(points))}")
+    return item("pain", state, points, said, "pain_vas", "pain_functional")
 
 
 def _appearance(rows: Mapping[str, Any], kind: State) -> ScoreItem:
     left = choices(kind, ("blastic", "mixed", "lytic"))
     points = [int(rows[c]) for c in left]
-    return ScoreItem("appearance", kind, min(points), max(points), f"{' or '.join(left)}: {span(min(points), max(points))}")
+    return item("appearance", kind, points, " or ".join(left), "lesion_type")
 
 
 def _size(rows: Mapping[str, Any], fraction: State) -> ScoreItem:
@@ -108,7 +109,7 @@ def _size(rows: Mapping[str, Any], fraction: State) -> ScoreItem:
     low, high = (0.0, 1.0) if told is None else told
     points = [_third(rows, low), _third(rows, high)]
     said = "fraction of the cortical thickness " + ("not measured" if told is None else span(round(low, 2), round(high, 2)))
-    return ScoreItem("size", fraction, points[0], points[1], f"{said}: {span(*points)}")
+    return item("size", fraction, points, said, "cortical_thickness_fraction")
 
 
 def _third(rows: Mapping[str, Any], fraction: float) -> int:

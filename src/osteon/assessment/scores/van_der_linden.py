@@ -37,17 +37,17 @@ def score(facts: Mapping[str, Fact], bone: Structure | None, region: str) -> Sco
         return not_applicable(source, f"the criteria are of the femur, this is the {bone.name}", quotes)
     if state_of(facts, "fracture") == Known("present"):
         return not_applicable(source, "already fractured: there is no risk left to judge (register X04)", quotes)
-    items = tuple(_item(row, state_of(facts, name)) for name, row in source["criteria"].items())
+    items = tuple(_item(name, row, state_of(facts, name)) for name, row in source["criteria"].items())
     least, most = sum(i.low for i in items), sum(i.high for i in items)
     action = source["action"]["met" if least >= 1 else "none" if most == 0 else "open"]
     return ScoreResult(source["id"], source["name"], total(items), items, action, source["accuracy"], quotes)
 
 
-def _item(row: Mapping[str, Any], state: State) -> ScoreItem:
+def _item(name: str, row: Mapping[str, Any], state: State) -> ScoreItem:
     told = numbers(state)
     limit = float(row["above"])
     low, high = (0, 1) if told is None else (int(told[0] > limit), int(told[1] > limit))
-    shown = "not measured" if told is None else span(round(told[0], 2), round(told[1], 2))
     unit = "" if row["unit"] == "1" else f" {row['unit']}"
+    shown = "not measured" if told is None else span(round(told[0], 2), round(told[1], 2)) + unit
     verdict = {(0, 0): "not met", (1, 1): f"met ({row['rate']})", (0, 1): "open"}[low, high]
-    return ScoreItem(row["text"], state, low, high, f"{shown}{unit} against {limit:g}{unit}: {verdict}")
+    return ScoreItem(row["text"], state, low, high, f"{shown} against {limit:g}{unit}: {verdict}", (name,))
