@@ -43,7 +43,7 @@ PLACES_MM = {
     "sciatic_nerve_right": (-52.0, 61.0, -185.0),  # behind, where it crosses the lesion's axial plane
     "iliac_artery_right": (-35.0, -27.5, -185.0),  # in front, towards the middle
     "colon": (-74.0, -45.0, -150.0),  # in front and above
-    "hip_joint_right": (-72.0, 8.0, -236.0),  # below
+    "hip_joint_right": (-72.0, -2.0, -236.0),  # below
 }
 LETTERS = {"L": (1, 0, 0), "R": (-1, 0, 0), "P": (0, 1, 0), "A": (0, -1, 0), "S": (0, 0, 1), "I": (0, 0, -1)}
 
@@ -85,18 +85,16 @@ def drawn() -> Patient:
     canvas.paint("colon", ellipsoid((-74, -45, -150), (16, 14, 20)), 25)
     canvas.paint("small_bowel", ellipsoid((20, -45, -160), (22, 18, 20)), 30)
     canvas.paint("urinary_bladder", ellipsoid((8, -35, -235), (24, 20, 16)), 8)
-    canvas.paint("hip_joint_right", ellipsoid((-72, 8, -236), (13, 13, 7)), 70)
+    canvas.paint("hip_joint_right", ellipsoid((-72, -2, -236), (13, 13, 7)), 70)
     canvas.rod("sciatic_nerve_right", [(-45, 55, -110), (-52, 61, -185), (-58, 66, -260)], 4.5, 30)
     canvas.rod("sciatic_nerve_left", [(48, 52, -110), (56, 60, -185), (60, 66, -260)], 4.5, 30)
     canvas.rod("lumbosacral_plexus_right", [(-16, 30, -110), (-40, 45, -140)], 4.5, 30)
     canvas.rod("iliac_artery_right", [(-22, -10, -110), (-35, -27.5, -185), (-30, -30, -260)], 5.5, 45)
     canvas.rod("iliac_vein_right", [(-14, 8, -110), (-24, -12, -185), (-16, -22, -260)], 5.5, 42)
     canvas.rod("femoral_nerve_left", [(60, -50, -110), (72, -62, -260)], 4.0, 30)
-    ends = [
-        tuple(c + s * (LESION_HALF_MM - LESION_RADIUS_MM) * w for c, w in zip(LESION_MM, WAY_OUT, strict=True)) for s in (-1, 1)
-    ]
     hip = canvas.label == canvas.number("hip_right")
-    distance = capsule(ends[0], ends[1], LESION_RADIUS_MM)
+    reach = LESION_HALF_MM - LESION_RADIUS_MM
+    distance = capsule(along(-reach), along(reach), LESION_RADIUS_MM)
     window = canvas.paint(None, grown(distance, ALIKE_MM), 40)
     x, y, z = (a.reshape(s) for a, s in zip(canvas.axes, ((1, 1, -1), (1, -1, 1), (-1, 1, 1)), strict=True))
     lesion = np.zeros(canvas.grid.shape, bool)
@@ -108,6 +106,12 @@ def drawn() -> Patient:
     image = canvas.finish()
     grid = image.grid
     return Patient(image, Volume(numbers, grid), names, Volume(inside, grid), Volume(lesion, grid), chart)
+
+
+def along(mm: float) -> tuple[float, float, float]:
+    """Return the place so far from the lesion's middle along the way out."""
+    x, y, z = (c + mm * w for c, w in zip(LESION_MM, WAY_OUT, strict=True))
+    return x, y, z
 
 
 def flat_side(x: Any, y: Any, z: Any) -> Any:

@@ -103,3 +103,10 @@ def test_lost_samples_are_refused():
             damage.cem43(np.array(times), np.array(values))
         assert caught.value.why
         assert caught.value.do
+
+
+@pytest.mark.parametrize("hot_c", [150.0, 1100.0, 1200.0, 5000.0])
+def test_law_no_heat_is_too_hot_to_count(hot_c: float):
+    for start_c in (37.0, hot_c):
+        dose = damage.cem43(np.array([0.0, 1e-3]), np.array([start_c, hot_c]))
+        assert dose == damage.caps()["cem43_min"]

@@ -134,6 +134,10 @@ def _samples(times_s: Array, temperature_c: Array) -> tuple[Array, Array]:
     return times, temperature
 
 
+CERTAIN_ABOVE_K = 60.0
+"""So far above 43 °C a nanosecond reaches the cap; hotter samples count as this hot, because their power of two overflows."""
+
+
 def _log_mean(a: Array, b: Array) -> Array:
     """Mean of a quantity that goes from a to b exponentially."""
     near = np.abs(a - b) <= 1e-4 * (a + b)
@@ -170,6 +174,7 @@ def cem43(times_s: Array, temperature_c: Array) -> Array:
     times, temperature = _samples(times_s, temperature_c)
     law = constants("cem43")
     split, floor = law["reference_temperature"].number, law["lowest_temperature"].number
+    temperature = np.minimum(temperature, split + CERTAIN_ABOVE_K)
     t0, t1 = temperature[:-1], temperature[1:]
     low, high = np.minimum(t0, t1), np.maximum(t0, t1)
     flat = high - low < 1e-9
