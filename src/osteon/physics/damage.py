@@ -134,7 +134,7 @@ def _samples(times_s: Array, temperature_c: Array) -> tuple[Array, Array]:
     return times, temperature
 
 
-CERTAIN_ABOVE_K = 60.0
+CERTAIN_ABOVE_K = 200.0
 """So far above 43 °C a nanosecond reaches the cap; hotter samples count as this hot, because their power of two overflows."""
 
 
