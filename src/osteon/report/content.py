@@ -316,7 +316,9 @@ def treatment_rows(journey: Journey, lesion_id: str) -> list[tuple[str, str, lis
 
 
 def holdings(case: Case) -> list[Row]:
-    """Return what images the case has and what they allow."""
+    """Return what images the case has and what they allow; nothing where it has CT alone, which allows everything."""
+    if case.studies and not case.declared and all(s.modality == "CT" for s in case.studies):
+        return []
     rows = []
     for held in at_hand(case):
         names = [*held.ids, *(f"{d}, not at hand" for d in held.declared)]
