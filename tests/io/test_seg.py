@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import highdicom as hd
@@ -134,11 +136,14 @@ def test_highdicom_and_simpleitk_read_what_we_write(tmp_path: Path):
     assert sorted(frames.sum(axis=(1, 2)).tolist()) == sorted(counts)
 
 
-@pytest.mark.skipif(shutil.which("segimage2itkimage") is None, reason="dcmqi is not installed")
+DCMQI = shutil.which("segimage2itkimage", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+
+
+@pytest.mark.skipif(DCMQI is None, reason="dcmqi is not installed")
 def test_dcmqi_reads_what_we_write(tmp_path: Path):
     written = masks()
     path = write_seg(tmp_path / "x.dcm", written)
-    command = ["segimage2itkimage", "--inputDICOM", path, "--outputDirectory", tmp_path, "-t", "nrrd", "--prefix", "p"]
+    command = [str(DCMQI), "--inputDICOM", path, "--outputDirectory", tmp_path, "-t", "nrrd", "--prefix", "p"]
     subprocess.run(command, check=True, capture_output=True)
     for number, mask in enumerate(written.values(), 1):
         image = sitk.ReadImage(tmp_path / f"p-{number}.nrrd")
