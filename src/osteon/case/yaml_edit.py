@@ -35,9 +35,7 @@ def set_in_case(file: Path, place: Place, value: Any, *, after: str | None = Non
     OsteonError
         If it cannot be written.
     """
-    read_case_file(file)
-    with file.open(encoding="utf-8", newline="") as opened:
-        text = opened.read()
+    text = _text_of(file)
     _keep(file, set_entry(text, place, value, after=after), _with(yaml.safe_load(text), place, value), place, value)
 
 
@@ -60,14 +58,19 @@ def insert_first_in_case(file: Path, key: str, value: Any) -> None:
     OsteonError
         If it cannot be written.
     """
-    read_case_file(file)
-    with file.open(encoding="utf-8", newline="") as opened:
-        text = opened.read()
+    text = _text_of(file)
     tree = yaml.safe_load(text)
     if not tree.get(key):
         set_in_case(file, (key,), [value])
         return
     _keep(file, insert_first(text, key, value), {**tree, key: [value, *tree[key]]}, (key, 0), value)
+
+
+def _text_of(file: Path) -> str:
+    """Return the text of a sound case file, line ends as they are."""
+    read_case_file(file)
+    with file.open(encoding="utf-8", newline="") as opened:
+        return opened.read()
 
 
 def _keep(file: Path, new: str, wanted: Any, place: Place, value: Any) -> None:

@@ -82,9 +82,7 @@ def write_rtstruct(
     voxel at the border.
     """
     grid = grid_of(masks)
-    uids = (references if keep_uids else references.pseudonymous(salt)) if references else None
-    digest = "".join(f"{k}{v.digest()}" for k, v in masks.items()) + patient + label + (uids.series if uids else "")
-    uids = uids or ImageUids(new_uid(digest, "study"), new_uid(digest, "series"), new_uid(digest, "frame"), {})
+    digest, uids = names_of(masks, references, keep_uids, salt, patient, label)
     data = _header(digest, uids, patient, day, label)
     axis, instances = slices_of(grid, uids)
     data.ReferencedFrameOfReferenceSequence = Sequence([_frame(uids)])
@@ -95,6 +93,23 @@ def write_rtstruct(
         data.RTROIObservationsSequence.append(_observation(number, key))
     texts = (label[:16], *(str(key)[:64] for key in masks))
     return write_dicom(path, data, pseudonym=patient, texts=texts, keep=keep, keep_dates=day is not None, keep_uids=keep_uids)
+
+
+def names_of(
+    masks: Mapping[Structure | str, Volume], references: ImageUids | None, keep_uids: bool, salt: bytes, *said: str
+) -> tuple[str, ImageUids]:
+    """Return what new UIDs of an object are made from, and the UIDs of the image it refers to, which may not exist.
+
+    Parameters
+    ----------
+    masks, references, keep_uids, salt
+        See ``write_rtstruct``.
+    *said : str
+        What else makes the object another one: patient, label, kind.
+    """
+    uids = (references if keep_uids else references.pseudonymous(salt)) if references else None
+    digest = "".join(f"{k}{v.digest()}" for k, v in masks.items()) + "".join(said) + (uids.series if uids else "")
+    return digest, uids or ImageUids(new_uid(digest, "study"), new_uid(digest, "series"), new_uid(digest, "frame"), {})
 
 
 def grid_of(masks: Mapping[Structure | str, Volume]) -> Grid:

@@ -16,7 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from osteon.errors import ImageError
 from osteon.io.dicom_objects import ImageUids, new_uid
 from osteon.io.dicom_write import write_dicom
-from osteon.io.rtstruct_write import grid_of, slices_of
+from osteon.io.rtstruct_write import grid_of, names_of, slices_of
 from osteon.space.anatomy import Structure
 from osteon.space.volume import Array, Volume
 
@@ -80,9 +80,7 @@ def write_seg(
     arrays = [m.array.astype(bool) for m in masks.values()]
     if kind == "LABELMAP" and (np.sum(arrays, axis=0) > 1).any():
         raise ImageError("The outlines overlap.", "One label map would lose a part of one.", "Write them as BINARY.")
-    uids = (references if keep_uids else references.pseudonymous(salt)) if references else None
-    digest = "".join(f"{k}{v.digest()}" for k, v in masks.items()) + patient + label + kind + (uids.series if uids else "")
-    uids = uids or ImageUids(new_uid(digest, "study"), new_uid(digest, "series"), new_uid(digest, "frame"), {})
+    digest, uids = names_of(masks, references, keep_uids, salt, patient, label, kind)
     axis, instances = slices_of(next(iter(masks.values())).grid, uids)
     turned = [_turned(m, axis, instances) for m in masks.values()]
     sources = _sources(turned[0][0], turned[0][1], uids, digest, patient)

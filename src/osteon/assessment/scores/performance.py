@@ -40,11 +40,11 @@ def ecog_of_kps(kps: State, by: str | None = None) -> Outcome:
     (Known(value=2), Known(value=3))
     """
     if by is None:
-        return Outcome("no map", Unknown(NO_MAP), NO_MAP, tuple(table("performance")["source"]))
+        return _unmapped()
     row, dead = _map(by)
     told = numbers(kps)
     if told is None:
-        return Outcome(by, Unknown("cannot tell: ask for the ECOG or Karnofsky status"), row["title"], (row["source"],))
+        return _not_told(by, row)
     step = float(table("performance")["step"])
     # the scale has steps of ten: a value between two steps may mean either
     left = [int(e) for e, (low, high) in row["kps"].items() if told[0] < high + step and told[1] > low - step]
@@ -77,16 +77,24 @@ def kps_of_ecog(ecog: State, by: str | None = None) -> Outcome:
         If there is no such map.
     """
     if by is None:
-        return Outcome("no map", Unknown(NO_MAP), NO_MAP, tuple(table("performance")["source"]))
+        return _unmapped()
     row, dead = _map(by)
     told = numbers(ecog)
     if told is None:
-        return Outcome(by, Unknown("cannot tell: ask for the ECOG or Karnofsky status"), row["title"], (row["source"],))
+        return _not_told(by, row)
     spans = [tuple(pair) for e, pair in row["kps"].items() if told[0] <= int(e) <= told[1]]
     spans += [(dead["kps"], dead["kps"])] if told[1] >= dead["ecog"] else []
     low, high = float(min(p[0] for p in spans)), float(max(p[1] for p in spans))
     state: State = Known(low) if low == high else Interval(low, high)
     return Outcome(by, state, f"KPS {low:g} to {high:g} by {row['title']}", (row["source"],))
+
+
+def _unmapped() -> Outcome:
+    return Outcome("no map", Unknown(NO_MAP), NO_MAP, tuple(table("performance")["source"]))
+
+
+def _not_told(by: str, row: Mapping[str, Any]) -> Outcome:
+    return Outcome(by, Unknown("cannot tell: ask for the ECOG or Karnofsky status"), row["title"], (row["source"],))
 
 
 def _map(by: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
