@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from osteon import __version__, cli_ledger, cli_outline
+from osteon import __version__, cli_ask, cli_cohort, cli_decide, cli_ledger, cli_outline, cli_rules, cli_why
 from osteon.cli_privacy import register
 from osteon.errors import InputError, OsteonError
 
@@ -349,18 +349,31 @@ def assess(case: CaseFolder, as_json: AsJson = False, quiet: Quiet = False) -> N
 
 
 @app.command()
-def select(case: CaseFolder, policy: PolicyOption = Policy.STRICT, as_json: AsJson = False, quiet: Quiet = False) -> None:
+def select(
+    case: CaseFolder,
+    policy: PolicyOption = Policy.STRICT,
+    view: Annotated[str | None, typer.Option(help="Rows of one specialty, for example orthopaedics.")] = None,
+    reasons: Annotated[bool, typer.Option("--reasons", help="Every reason of every row, under every policy.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
     """Answer for every treatment: candidate, excluded, not indicated or what it needs; with cited reasons."""
+    from dataclasses import replace
+
     from osteon.planning.plan import PlanRequest
 
     result = _travel(_folder(case), PlanRequest(policy=policy.value), quiet, with_plans=False)
+    if view is not None:
+        from osteon.selection.views import view as seen_by
+
+        result = replace(result, verdicts=seen_by(result.verdicts, view))
     if as_json:
         tree = _tree(result)
         _print_json({key: tree[key] for key in ("schema", "verdicts", "references", "provenance")})
         return
     from osteon.report.terminal import print_verdicts
 
-    print_verdicts(result)
+    print_verdicts(result, reasons)
 
 
 @app.command()
@@ -526,6 +539,11 @@ def validate(
 register(app)
 cli_outline.register(app)
 cli_ledger.register(app)
+cli_cohort.register(app)
+cli_rules.register(app)
+cli_decide.register(app)
+cli_ask.register(app)
+cli_why.register(app)
 
 
 @app.callback(invoke_without_command=True)

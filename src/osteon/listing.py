@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from osteon.errors import InputError
+
+if TYPE_CHECKING:
+    from osteon.treatments.catalog import Entry
 
 Table = tuple[tuple[str, ...], list[tuple[object, ...]]]
 
@@ -18,12 +21,17 @@ def _yaml(package: str, name: str) -> Any:
     return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
+def _simulated(entry: Entry) -> bool:
+    """Tell whether a built-in treatment has devices; a row without simulator has none."""
+    return bool(entry.where) and not entry.outside
+
+
 def _treatments() -> Table:
     from osteon.treatments.catalog import entries
 
     rows: list[tuple[object, ...]] = []
     for entry in entries().values():
-        count = "-" if entry.outside else len(_yaml(f"osteon.treatments.{entry.name}", "devices.yaml"))
+        count = len(_yaml(f"osteon.treatments.{entry.name}", "devices.yaml")) if _simulated(entry) else "-"
         rows.append((entry.name, entry.family, count))
     return ("treatment", "family", "devices"), rows
 
@@ -33,7 +41,7 @@ def _devices() -> Table:
 
     rows: list[tuple[object, ...]] = []
     for entry in entries().values():
-        if entry.outside:
+        if not _simulated(entry):
             continue
         for name, device in _yaml(f"osteon.treatments.{entry.name}", "devices.yaml").items():
             rows.append((name, entry.name, device.get("title", "")))

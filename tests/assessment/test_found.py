@@ -22,7 +22,7 @@ from osteon.selection.select import select
 from osteon.space.anatomy import structure
 from osteon.space.volume import Grid, Volume
 from osteon.tissue.bone import CODE, properties_map
-from osteon.treatments.microwave.access import cast_rays
+from osteon.treatments.needle_path import cast_rays
 
 FEMUR, HIP, OTHER, IMPLANT = (structure(n) for n in ("femur_left", "hip_left", "other_bone", "implant"))
 

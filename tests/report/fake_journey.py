@@ -15,7 +15,7 @@ from osteon.facts import Fact, Interval, Known, Origin, Unknown
 from osteon.pathway import Journey
 from osteon.planning.plan import TARGET, Finding, PathSearch, Plan, PlanRequest, Step
 from osteon.planning.plan import Path as NeedlePath
-from osteon.selection.verdicts import Question, Reason, Verdict, Verdicts
+from osteon.selection.verdicts import Flag, Question, Reason, Verdict, Verdicts
 from osteon.space.anatomy import Anatomy, Field, structure
 from osteon.space.volume import Volume
 from osteon.treatments.base import Effect, Ended, NeedlePose, Setting, Trace
@@ -296,7 +296,7 @@ def journey(nerve: bool = True, plans: bool = True, patient: str = "P-001") -> J
     return Journey(
         case,
         Assessment(case, (assessed,)),
-        Verdicts(verdicts, questions, "strict"),
+        Verdicts(verdicts, questions, "strict", flags=(flag(), flag("unknown"))),
         made,
         PlanRequest(),
         {
@@ -306,6 +306,12 @@ def journey(nerve: bool = True, plans: bool = True, patient: str = "P-001") -> J
             "run": {"date": "2026-03-02", "seconds": {"plan": 12.3}},
         },
     )
+
+
+def flag(truth: str = "true") -> Flag:
+    """Return a red flag, up or not to be told."""
+    text = "New weakness. Here: sensation intact no." if truth == "true" else "Cannot tell: Are there signs of sepsis?"
+    return Flag("RF-X", "L1", truth, text, "Call the neurologist now.", ("sepsis",), quotes=(quote_key(),), urgent=True)  # type: ignore[arg-type]
 
 
 def quote_key() -> str:

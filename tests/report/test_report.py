@@ -90,17 +90,17 @@ def test_every_picture_says_what_it_shows(page: str) -> None:
         assert ('role="img"' in tag and re.search(r'aria-label="[^"]{10,}"', tag)) or 'aria-hidden="true"' in tag
 
 
-def test_nothing_runs_where_there_is_no_red_flag_or_it_is_unknown() -> None:
+def test_a_red_flag_that_is_up_opens_the_page_and_one_that_is_not_known_is_asked() -> None:
     from dataclasses import replace
 
-    from osteon.facts import Fact, Unknown
-
     journey = fake.journey(plans=False)
-    lesion = journey.assessment.lesions[0]
-    facts = {**lesion.facts, "sensation_intact": Fact("sensation_intact", Unknown("not given"))}
-    quiet = replace(journey, assessment=replace(journey.assessment, lesions=(replace(lesion, facts=facts),)))
-    assert "Act now" in body_text(shown(plans=False))
-    assert "Act now" not in body_text(render(quiet))
+    said = body_text(shown(plans=False))
+    assert said.index("Act now Lesion L1: New weakness.") < said.index("Not known: ask now") < said.index("Question.")
+    assert "Are there signs of sepsis? If so: Call the neurologist now." in said
+    quiet = body_text(render(replace(journey, verdicts=replace(journey.verdicts, flags=(fake.flag("unknown"),)))))
+    assert "Act now" not in quiet
+    assert "Not known: ask now No red flag is up." in quiet
+    assert "ask now" not in body_text(render(replace(journey, verdicts=replace(journey.verdicts, flags=()))))
 
 
 def test_user_text_is_escaped_everywhere() -> None:

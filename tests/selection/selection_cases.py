@@ -17,10 +17,11 @@ from osteon.space.anatomy import Anatomy
 from osteon.space.volume import Grid, Volume
 from osteon.treatments.base import Treatment
 
-MICROWAVE = yaml.safe_load((Path(osteon.__file__).parent / "treatments/microwave/rules.yaml").read_text(encoding="utf-8"))
+TREATMENTS = Path(osteon.__file__).parent / "treatments"
+MICROWAVE = yaml.safe_load((TREATMENTS / "microwave/rules.yaml").read_text(encoding="utf-8"))["rules"]
 
 FIT: dict[str, Any] = {
-    "age_years": 63,
+    "age_years": 53,
     "sex": "female",
     "pregnant": False,
     "disease_class": "metastasis",

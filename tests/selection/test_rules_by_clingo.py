@@ -8,8 +8,8 @@ import pytest
 from selection_cases import MICROWAVE, treatment_of
 
 from osteon.facts import Unknown, vocabulary
+from osteon.selection.judging import RuleBook, book
 from osteon.selection.kleene import Atom, Both, Constant, Either, Not, cells
-from osteon.selection.select import RuleBook, book
 
 clingo = pytest.importorskip("clingo")
 

@@ -134,7 +134,8 @@ TABLE: list[tuple[int, str, set[str], dict[str, Any]]] = [
     (1, "denosumab", NEEDS, {}),
     (2, "screws", CAUTION, {"platelets_e9_l": 80}),
     (2, "osteoplasty", CAUTION, {"platelets_e9_l": 80}),
-    *((2, name, NOT_INDICATED | CAUTION, {}) for name in PERCUTANEOUS[:5]),
+    # The table has "- / !" and in the same line that the distance to heart and lung is unknown: heat then "needs" it.
+    *((2, name, NOT_INDICATED | CAUTION | NEEDS, {}) for name in PERCUTANEOUS[:5]),
     (2, "radiotherapy_20_5", CANDIDATE, {}),
     (2, "radiotherapy_30_10", CANDIDATE, {}),
     (2, "bisphosphonates", NEEDS, {}),

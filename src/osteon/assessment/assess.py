@@ -14,7 +14,7 @@ import numpy as np
 from osteon.assessment.carried import with_errors, with_lesion_errors
 from osteon.assessment.cautions import cautions, gap_seen
 from osteon.assessment.dated import date_cautions
-from osteon.assessment.derived import derived
+from osteon.assessment.derived import derived, scored
 from osteon.assessment.found import OTHER_BONE, Found, find
 from osteon.assessment.measure import LEFT_TO_TREATMENTS, measure
 from osteon.assessment.measure_base import Scene, family, threshold
@@ -132,6 +132,7 @@ def _assess(case: Case, lesion: Lesion, study: Study | None, whole: Anatomy, fou
     facts.update(_following(case, facts))
     facts.update(gap_seen(scene, facts, found))
     scores = score_all(facts, bone, region)
+    facts.update({f.name: f for f in scored(facts, scores)})
     return LesionAssessment(lesion.id, region, anatomy, facts, scores, judged, cautions(scene, facts, found))
 
 
@@ -257,6 +258,7 @@ def _from_chart(case: Case, lesion: Lesion, chart: dict[str, Fact], whole: Anato
     judged = tuple(RequiredStructure(d, "not_outlined", why) for d in _ids(lesion.bone, region))
     facts.update(_following(case, facts))
     scores = score_all(facts, lesion.bone, region)
+    facts.update({f.name: f for f in scored(facts, scores)})
     said = "the lesion is not outlined: nothing was measured" if has_ct else "there is no CT: nothing was measured"
     said = f"nothing was measured: {lesion.no_outline}" if lesion.no_outline else said
     return LesionAssessment(lesion.id, region, whole, facts, scores, judged, (said,))

@@ -106,6 +106,7 @@ def load_case(
         outline_error_mm=outlined.error_mm,
         organ_doses=outlined.doses,
         questions=tuple(outlined.questions),
+        notes=(model.notes,) if isinstance(model.notes, str) else tuple(model.notes),
         date=model.date,
         outline_study=outlined.study,
     )

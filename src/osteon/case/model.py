@@ -180,7 +180,7 @@ class Case:
     questions : tuple of OutlineQuestion
         Names of outlines that must be decided by a person.
     notes : tuple of str
-        What reading the case did that one should know.
+        Letters and remarks of the chart as text, never read by the program.
     date : datetime.date or None
         Of the chart: from here measurements age.
     outline_study : mapping of Structure to str

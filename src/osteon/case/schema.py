@@ -174,6 +174,9 @@ class CaseModel(Strict):
     patient: str = Field(description="Pseudonym")
     date: datetime.date = Field(description="The day this chart was written; measurements age from here")
     stamps: list[str] = Field(default_factory=list, description="Said on every page")
+    notes: list[str] | str = Field(
+        default_factory=list, description="Letters and remarks as text; shown beside the questions, never read by the program"
+    )
     studies: list[StudyModel] = Field(default_factory=list)
     labels: list[LabelsModel] = Field(default_factory=list)
     structures: dict[str, OutlineModel] = Field(default_factory=dict)

@@ -52,11 +52,10 @@ def read_yaml(file: Path) -> tuple[Any, Lines]:
     text = read_text(file)
     lines: dict[Place, int] = {(): 1}
     try:
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
+        loader, node = _composed(text)
         if node is None:
             raise CaseFileError(f"{file} is empty.", "Nothing is known of the patient.", "Make one with `osteon new`.")
-        _walk(node, (), lines, file)
+        _walk(node, (), lines, file, yaml.SafeLoader(""))
         return _constructed(node, file, loader), Lines(file, lines)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -68,6 +67,38 @@ def read_yaml(file: Path) -> tuple[Any, Lines]:
         ) from error
     except RecursionError as error:
         raise _too_much(file, 1, "more levels than can be followed") from error
+
+
+def _composed(text: str) -> tuple[Any, Any]:
+    """Return a loader and the root node of a text: by libyaml where it is installed, else, and for every message, by PyYAML.
+
+    libyaml calls itself once per level, without a limit, so that only a text that is known to be flat is given to it; and it
+    takes a tab where PyYAML does not.
+    """
+    fast = getattr(yaml, "CSafeLoader", None)
+    if fast is not None and "\t" not in text:
+        try:
+            if _is_flat(fast(text)):
+                loader = fast(text)
+                return loader, loader.get_single_node()
+        except yaml.YAMLError:  # PyYAML tells more of what is wrong
+            pass
+    loader = yaml.SafeLoader(text)
+    return loader, loader.get_single_node()
+
+
+def _is_flat(events: Any) -> bool:
+    """Tell whether a text has no more levels than a chart may have."""
+    level = 0
+    while events.check_event():
+        event = events.get_event()
+        if isinstance(event, yaml.CollectionStartEvent):
+            level += 1
+            if level > DEEPEST:
+                return False
+        elif isinstance(event, yaml.CollectionEndEvent):
+            level -= 1
+    return True
 
 
 def read_text(file: Path) -> str:
@@ -130,18 +161,18 @@ def _constructed(node: Any, file: Path, loader: Any = None) -> Any:
         ) from error
 
 
-def _walk(node: Any, place: Place, lines: dict[Place, int], file: Path) -> None:
+def _walk(node: Any, place: Place, lines: dict[Place, int], file: Path, loader: Any) -> None:
     lines.setdefault(place, node.start_mark.line + 1)
     if len(place) > DEEPEST or len(lines) > MOST_ENTRIES:
         told = f"more than {DEEPEST} levels" if len(place) > DEEPEST else f"more than {MOST_ENTRIES:,} entries"
         raise _too_much(file, node.start_mark.line + 1, told)
     if isinstance(node, yaml.ScalarNode):
         if node.tag.rpartition(":")[2] in ("int", "float", "timestamp", "binary"):
-            _constructed(node, file)
+            _constructed(node, file, loader)
     elif isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             plain = isinstance(key, yaml.ScalarNode)
-            name: str | int = _constructed(key, file) if plain and key.tag.endswith(":int") else str(key.value)[:200]
+            name: str | int = _constructed(key, file, loader) if plain and key.tag.endswith(":int") else str(key.value)[:200]
             inner = (*place, name)
             if inner in lines:
                 raise CaseFileError(
@@ -150,10 +181,10 @@ def _walk(node: Any, place: Place, lines: dict[Place, int], file: Path) -> None:
                     "Keep one; where both were measured, write a dated list: [{value: ..., date: ...}, ...].",
                 )
             lines[inner] = key.start_mark.line + 1
-            _walk(value, inner, lines, file)
+            _walk(value, inner, lines, file, loader)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            _walk(value, (*place, index), lines, file)
+            _walk(value, (*place, index), lines, file, loader)
 
 
 class _Dumper(yaml.SafeDumper):

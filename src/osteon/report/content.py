@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,49 +14,18 @@ from osteon.facts import Fact, Interval, Known, NotApplicable, Unknown, vocabula
 from osteon.report import words
 from osteon.selection.explain import POLICY_WORDS, STATUS_ORDER, STATUS_WORDS, label, outside
 from osteon.selection.next_steps import NextStep, at_hand, cheapest, next_steps
-from osteon.selection.verdicts import Reason, Verdict
+from osteon.selection.verdicts import Flag
+from osteon.selection.views import shared
 
 if TYPE_CHECKING:
     from osteon.pathway import Journey
 
-# Red flags: a fact and the value that raises it, what it means, and whom to call.
-ACT_NOW: tuple[tuple[str, object, str, str], ...] = (
-    (
-        "sensation_intact",
-        False,
-        "Sensation or strength below the lesion is not intact: nerve or cord compression until shown otherwise",
-        "Call the spine surgeon and the radiation oncologist on call now.",
-    ),
-    (
-        "fracture",
-        "present",
-        "There is a fracture at the lesion",
-        "Call the orthopaedic or spine surgeon before any other treatment.",
-    ),
-    (
-        "fracture",
-        "impending",
-        "A fracture is impending",
-        "Call the orthopaedic or spine surgeon today; ask whether the patient may load the bone.",
-    ),
-    (
-        "systemic_infection",
-        True,
-        "There is an uncontrolled systemic infection",
-        "Call the physician on call: the infection is treated first.",
-    ),
-    (
-        "local_infection",
-        True,
-        "There is an infection at the lesion",
-        "Call the orthopaedic surgeon and the infectious-disease physician on call.",
-    ),
-)
 KEY_FACTS = (
     "pain_vas", "size_max_mm", "volume_ml", "lesion_type", "mean_hu", "cortex_contact", "cortex_loss_mm2", "axial_cortical_mm",
     "circumferential_cortical_fraction", "depth_from_skin_mm", "fracture", "soft_tissue_component",
 )  # fmt: skip
-NOT_ASKED = "Serum calcium raises no alarm in this version; check for hypercalcaemia separately."
+MOST_NAMED = 5
+"""Treatments named in a sentence; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -70,35 +40,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Alarm:
-    """One red flag."""
+    """One red flag, up or not to be told, with every lesion that it is about."""
 
     where: str
     text: str
     call: str
-    origin: str
-
-
-@dataclass(frozen=True)
-class Group:
-    """Some reasons under one heading."""
-
-    heading: str
-    tone: str
-    reasons: tuple[Reason, ...]
-
-
-@dataclass(frozen=True)
-class TreatmentRow:
-    """One treatment for one lesion under the policy asked for, with its status under the others."""
-
-    title: str
-    status: str
-    tone: str
-    others: tuple[Row, ...]
-    groups: tuple[Group, ...]
-    quiet: int
-    missing: tuple[str, ...]
-    verdict: Verdict
+    quotes: tuple[str, ...] = ()
+    urgent: bool = False
 
 
 def policy_words(policy: str) -> str:
@@ -116,23 +64,32 @@ def treatment_title(name: str) -> str:
         return words.sentence(name)
 
 
+def treatment_words(name: str) -> str:
+    """Return a treatment as it stands inside a sentence: without its capital, unless that begins an abbreviation."""
+    title = treatment_title(name)
+    return title[:1].lower() + title[1:] if title[1:2].islower() or title[1:2] == " " else title
+
+
 def facts_of(lesion: LesionAssessment, patient: Mapping[str, Fact]) -> dict[str, Fact]:
     """Return the facts of a lesion over those of the patient."""
     return {**patient, **lesion.facts}
 
 
-def alarms(journey: Journey) -> list[Alarm]:
-    """Return the red flags of the case; an unknown fact raises none, it stands among the questions."""
-    found: list[Alarm] = []
-    for lesion in journey.assessment.lesions:
-        facts = facts_of(lesion, journey.case.facts)
-        for name, value, said, call in ACT_NOW:
-            fact = facts.get(name)
-            if fact is not None and fact.state == Known(value):  # type: ignore[arg-type]
-                scope = vocabulary()[name].scope if name in vocabulary() else "lesion"
-                where = "Patient" if scope == "patient" else f"Lesion {lesion.lesion_id}"
-                found.append(Alarm(where, said, call, words.origin(fact)))
-    return list(dict.fromkeys(found))
+def alarms(journey: Journey, truth: str = "true") -> list[Alarm]:
+    """Return the red flags that are up, or with ``truth`` "unknown" those that cannot be told, the urgent first."""
+    found: dict[tuple[str, str], list[Flag]] = {}
+    for flag in journey.verdicts.flags:
+        if flag.truth == truth:
+            found.setdefault((flag.text, flag.call), []).append(flag)
+    alarm = [
+        Alarm(_where([f.lesion_id for f in flags]), text.removeprefix("Cannot tell: "), call, flags[0].quotes, flags[0].urgent)
+        for (text, call), flags in found.items()
+    ]
+    return sorted(alarm, key=lambda a: not a.urgent)
+
+
+def _where(lesions: list[str]) -> str:
+    return f"Lesion {lesions[0]}" if len(lesions) == 1 else f"Lesions {words.joined(lesions)}"
 
 
 def place_in_words(lesion: Lesion | None, assessed: LesionAssessment) -> str:
@@ -173,19 +130,28 @@ def question_and_answer(journey: Journey, assessed: LesionAssessment) -> tuple[s
     groups: dict[str, list[str]] = {}
     for verdict in journey.verdicts.verdicts:
         if verdict.lesion_id == assessed.lesion_id and verdict.policy == journey.verdicts.policy:
-            groups.setdefault(verdict.status, []).append(treatment_title(verdict.treatment).lower())
-    parts = [f"{words.joined(groups[s])}: {STATUS_WORDS[s]}" for s in STATUS_ORDER if s in groups]
+            groups.setdefault(verdict.status, []).append(treatment_words(verdict.treatment))
+    parts = [f"{words.sentence(STATUS_WORDS[s])}: {_named(groups[s], s)}." for s in STATUS_ORDER if s in groups]
     unknown = [words.structure_name(r.structure) for r in assessed.required if not r.known]
     asks = [label(q.fact) for q in journey.verdicts.questions if q.lesion_id in (assessed.lesion_id, "")][:3]
-    answer = (words.sentence("; ".join(parts)) if parts else "No treatment was judged") + "."
+    answer = " ".join(parts) or "No treatment was judged."
     beyond = outside(v for v in journey.verdicts.verdicts if v.lesion_id == assessed.lesion_id)
     if beyond:
         return asked, f"{beyond} {answer} What was measured stands below."
     if asks:
         answer += f" First to be known: {words.joined(asks)}."
-    if unknown:
+    if unknown and journey.case.studies:
         answer += f" Cannot be judged until outlined: {words.joined(unknown)}."
     return asked, answer
+
+
+def _named(titles: list[str], status: str) -> str:
+    """Return some treatments by their short names; many, or what is not open, by number."""
+    short = [re.split(r"[:(]", title)[0].strip() for title in titles]
+    if len(titles) > 2 and not status.startswith("candidate"):
+        return f"{len(titles)} treatments"
+    more = f" and {len(titles) - MOST_NAMED} more" if len(titles) > MOST_NAMED else ""
+    return "; ".join(short[:MOST_NAMED]) + more
 
 
 def score_total(score: ScoreResult) -> str:
@@ -261,58 +227,16 @@ def _assumed(fact: Fact) -> bool:
 
 
 def assumed_facts(facts: Mapping[str, Fact]) -> list[Row]:
-    """Return the facts that were assumed or are synthetic."""
+    """Return the facts that were assumed or are synthetic; ``tone`` "quiet": what nobody said is planned or refused."""
     return [
-        Row(words.sentence(label(f.name)), words.state(f.state, f.unit), words.origin(f)) for f in facts.values() if _assumed(f)
+        Row(words.sentence(label(f.name)), words.state(f.state, f.unit), words.origin(f), "quiet" if _unsaid(f) else "care")
+        for f in facts.values()
+        if _assumed(f)
     ]
 
 
-def groups_of(verdict: Verdict) -> tuple[Group, ...]:
-    """Return the reasons that bear on a verdict, the decisive first."""
-
-    def pick(*wanted: tuple[str, str]) -> tuple[Reason, ...]:
-        return tuple(r for r in verdict.reasons if (r.kind, r.truth) in wanted)
-
-    found = (
-        Group("Excluded because", "stop", pick(("exclusion", "true"))),
-        Group("Not met", "stop", pick(("requirement", "false"))),
-        Group("Cannot tell", "open", pick(("exclusion", "unknown"), ("requirement", "unknown"))),
-        Group("Caution", "care", pick(("caution", "true"))),
-        Group("To check", "open", pick(("caution", "unknown"))),
-        Group("Speaks for it", "good", pick(("support", "true"))),
-    )
-    if verdict.status == "outside_scope":  # what else would be asked of a metastasis is not asked here
-        return found[:1]
-    return tuple(g for g in found if g.reasons)
-
-
-def treatment_rows(journey: Journey, lesion_id: str) -> list[tuple[str, str, list[TreatmentRow]]]:
-    """Return every treatment of a lesion, grouped by status under the policy asked for: (words, tone, rows)."""
-    main = journey.verdicts.policy
-    listed = [v for v in journey.verdicts.verdicts if v.lesion_id == lesion_id]
-    rows: dict[str, list[TreatmentRow]] = {}
-    for verdict in (v for v in listed if v.policy == main):
-        others = tuple(
-            Row(v.policy, STATUS_WORDS[v.status], "", words.STATUS_TONE[v.status])
-            for v in listed
-            if v.treatment == verdict.treatment and v.policy != main
-        )
-        groups = groups_of(verdict)
-        quiet = len(verdict.reasons) - sum(len(g.reasons) for g in groups)
-        missing = tuple(words.joined([label(f) for f in facts]) for facts in verdict.missing)
-        rows.setdefault(verdict.status, []).append(
-            TreatmentRow(
-                treatment_title(verdict.treatment),
-                STATUS_WORDS[verdict.status],
-                words.STATUS_TONE[verdict.status],
-                others,
-                groups,
-                quiet,
-                missing,
-                verdict,
-            )
-        )
-    return [(STATUS_WORDS[s], words.STATUS_TONE[s], rows[s]) for s in STATUS_ORDER if s in rows]
+def _unsaid(fact: Fact) -> bool:
+    return fact.name == "refused" or (fact.name.endswith("_planned") and fact.value is False)
 
 
 def holdings(case: Case) -> list[Row]:
@@ -359,7 +283,7 @@ def step_does(step: NextStep) -> str:
     """Return what a step could do for which treatments."""
 
     def titles(names: tuple[str, ...]) -> str:
-        return words.joined([treatment_title(n).lower() for n in names])
+        return words.joined([treatment_words(n) for n in names])
 
     told = []
     if step.opens:
@@ -380,8 +304,39 @@ def questions_of(journey: Journey, lesion_id: str) -> list[dict[str, Any]]:
             "ask": q.ask,
             "fact": label(q.fact),
             "changes": q.changes,
-            "treatments": words.joined([treatment_title(t).lower() for t in q.treatments]),
+            "treatments": words.joined([treatment_words(t) for t in q.treatments]),
         }
         for q in journey.verdicts.questions
         if q.lesion_id in (lesion_id, "")
     ]
+
+
+@dataclass(frozen=True)
+class SharedRows:
+    """What several lesions of one patient share, in words."""
+
+    facts: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+
+def shared_of(journey: Journey) -> SharedRows | None:
+    """Return what the lesions of a patient share; None where there are fewer than two."""
+    found = shared(journey.assessment, journey.verdicts)
+    if found is None:
+        return None
+    rows = tuple(
+        Row(words.sentence(label(b.fact.name)), words.state(b.fact.state, b.fact.unit), f"{words.joined(list(b.lesions))}", "")
+        for b in found.bound
+    )
+    notes = []
+    if found.painful:
+        notes.append(f"The pain on examination comes from {words.joined(list(found.painful))}.")
+    if found.unclear:
+        notes.append(f"Cannot tell whether these are painful: {words.joined(list(found.unclear))}. Examine and note it.")
+    for name, ids in found.sessions:
+        notes.append(f"{treatment_title(name)} is open at {words.joined(list(ids))}: one session may do.")
+    if found.irradiated:
+        fields = words.joined(list(found.irradiated))
+        notes.append(f"Irradiated before: {fields}. Earlier and new doses add up in every organ that two fields share.")
+    notes.append("Blood, anaesthesia, opioids and systemic treatment are one patient's: what one lesion costs counts for all.")
+    return SharedRows(rows, tuple(notes))

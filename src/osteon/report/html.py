@@ -20,7 +20,8 @@ from osteon.errors import ImageError
 from osteon.evidence.source import QUOTATION
 from osteon.facts import NotApplicable
 from osteon.planning.plan import TARGET, UNCOVERED, Plan
-from osteon.report import content, operator_content, plan_content, words
+from osteon.report import content, operator_content, plan_content, treatments_section, words
+from osteon.report.board_section import board_of
 from osteon.report.figures import Entry, Overlay, Picture, legend, section
 from osteon.report.graphs import margin_histogram, margin_map, pareto
 from osteon.report.images_section import image_rows, pictures_of
@@ -31,6 +32,7 @@ from osteon.report.prescription_files import field_of, poses_of, stems, write_pl
 from osteon.report.references import References, mentions, references_of
 from osteon.report.sketch import body_sketch
 from osteon.report.surface import view_3d
+from osteon.selection.explain import label
 from osteon.selection.verdicts import Verdict
 from osteon.space.anatomy import Anatomy, Field, structure, structures
 
@@ -96,7 +98,10 @@ def render(journey: Journey, files: Iterable[str] = ()) -> str:
         made=str(made)[:10] if made else "date not recorded",
         image_date=words.iso(image.date) if image is not None else "no planning image",
         alarms=content.alarms(journey),
-        not_asked=content.NOT_ASKED,
+        unasked=content.alarms(journey, "unknown"),
+        board=board_of(journey),
+        site=treatments_section.site_rows(journey),
+        shared=content.shared_of(journey),
         images=image_rows(journey.case),
         compared=pictures_of(journey.case),
         sketch=Markup(body_sketch(bones)),
@@ -123,6 +128,8 @@ def _environment(references: References) -> Environment:
     environment.filters.update(
         cited=partial(_cited, references=references),
         refs=partial(_refs, references=references),
+        refs_short=partial(_refs_short, references=references),
+        fact=label,
         number=words.number,
         band=words.band,
         structure=words.structure_name,
@@ -130,6 +137,10 @@ def _environment(references: References) -> Environment:
         svg=Markup,
         policy=content.policy_words,
         place=plan_content.finding_place,
+        disagree=treatments_section.conflict_words,
+        sides=treatments_section.order_sides,
+        evidence=treatments_section.evidence_words,
+        treatment=content.treatment_words,
     )
     environment.globals.update(
         LEVELS=words.LEVEL_WORDS,
@@ -169,6 +180,21 @@ def _refs(sources: str | Iterable[str], references: References) -> Markup:
     return Markup(" ").join(parts)
 
 
+def _refs_short(sources: str | Iterable[str], references: References) -> Markup:
+    """Return the sources beside a sentence as numbers of papers, each once, the quoted words on hover."""
+    said: dict[int | str, list[str]] = {}
+    for mention in mentions([sources] if isinstance(sources, str) else sources, references):
+        said.setdefault(mention.key if mention.number is None else mention.number, []).append(mention.words)
+    parts = []
+    for key, quoted in said.items():
+        if isinstance(key, str):
+            parts.append(_mark(None, key))
+        else:
+            words_said = " … ".join(w for w in quoted if w)
+            parts.append(Markup('<sup class="ref"><a href="#ref-{0}" title="{1}">[{0}]</a></sup>').format(key, words_said))
+    return Markup("").join(parts)
+
+
 def _lesion(journey: Journey, assessed: LesionAssessment) -> dict[str, Any]:
     """Return everything that the page says about one lesion."""
     given = next((x for x in journey.case.lesions if x.id == assessed.lesion_id), None)
@@ -196,7 +222,7 @@ def _lesion(journey: Journey, assessed: LesionAssessment) -> dict[str, Any]:
         "scores": [s for s in assessed.scores if not isinstance(s.state, NotApplicable)],
         "scores_apart": [s for s in assessed.scores if isinstance(s.state, NotApplicable)],
         "assumed": content.assumed_facts(facts),
-        "treatments": content.treatment_rows(journey, assessed.lesion_id),
+        "treatments": treatments_section.section_of(journey, assessed.lesion_id),
         "questions": content.questions_of(journey, assessed.lesion_id),
         "steps": content.steps_of(journey, assessed.lesion_id),
         "plans": plans,

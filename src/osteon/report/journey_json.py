@@ -20,7 +20,13 @@ from osteon.facts import Interval, Known, NotApplicable, OneOf, Unknown
 if TYPE_CHECKING:
     from osteon.pathway import Journey
 from osteon.report.references import references_of
+from osteon.selection.combine import combinations
+from osteon.selection.dominance import compared, covered
+from osteon.selection.explain import one_line
 from osteon.selection.next_steps import at_hand, next_steps
+from osteon.selection.verdicts import Reason, Verdicts
+from osteon.selection.views import sheet_of
+from osteon.selection.whatif import states_at
 from osteon.space.anatomy import Anatomy, Structure
 from osteon.space.volume import Volume
 
@@ -40,8 +46,9 @@ def as_json(journey: Journey) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``schema``, ``case``, ``assessment``, ``request``, ``verdicts``, ``at_hand``, ``next_steps``, ``plans``,
-        ``references``, ``provenance``; equal between two runs but for ``provenance.run``.
+        ``schema``, ``case``, ``assessment``, ``request``, ``verdicts``, ``treatments`` (what is stated of each row), ``beside``
+        (by lesion: rows that others cover, orders and intervals), ``at_hand``, ``next_steps``, ``plans``, ``references``,
+        ``provenance``; equal between two runs but for ``provenance.run``.
     """
     references = references_of(journey)
     return {
@@ -49,7 +56,9 @@ def as_json(journey: Journey) -> dict[str, Any]:
         "case": _case(journey.case),
         "assessment": {"lesions": [_plain(each) for each in journey.assessment.lesions]},
         "request": _plain(journey.request),
-        "verdicts": _plain(journey.verdicts),
+        "verdicts": _verdicts(journey.verdicts),
+        "treatments": {name: _profile(name) for name in dict.fromkeys(v.treatment for v in journey.verdicts.verdicts)},
+        "beside": {each.lesion_id: _beside(journey, each.lesion_id) for each in journey.assessment.lesions},
         "at_hand": _plain(at_hand(journey.case)),
         "next_steps": {
             each.lesion_id: _plain(next_steps(journey.assessment, journey.verdicts, each.lesion_id))
@@ -80,6 +89,58 @@ def _case(case: Case) -> dict[str, Any]:
     """Return a case without its folder: where it lies is no part of what it says."""
     told = {f.name: _plain(getattr(case, f.name)) for f in fields(case) if f.name != "folder"}
     return {**told, "digests": dict(sorted(case.digests.items()))}
+
+
+def _verdicts(verdicts: Verdicts) -> dict[str, Any]:
+    """Return the verdicts; of a reason that does not bear on the case, only which rule it was and how it came out."""
+    told = {f.name: _plain(getattr(verdicts, f.name)) for f in fields(verdicts) if f.name not in ("verdicts", "site")}
+    return {
+        **told,
+        "site": [{"id": i, "choice": choice, "default": default} for i, choice, default in verdicts.site],
+        "verdicts": [
+            {
+                **{f.name: _plain(getattr(v, f.name)) for f in fields(v) if f.name not in ("reasons", "variants")},
+                "line": one_line(v),
+                "reasons": [_reason(r) for r in v.reasons],
+                "variants": [_reason(r) for r in v.variants],
+            }
+            for v in verdicts.verdicts
+        ],
+    }
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    silent = ("true", "not_applicable") if reason.kind == "requirement" else ("false", "not_applicable")
+    if reason.truth in silent and reason.kind != "variant":
+        return {"rule_id": reason.rule_id, "kind": reason.kind, "truth": reason.truth}
+    return {f.name: _plain(getattr(reason, f.name)) for f in fields(reason)}
+
+
+def _profile(name: str) -> dict[str, Any] | None:
+    """Return what is stated of a row beside its rules; null for one that the catalogue does not know."""
+    told = sheet_of(name)
+    if told is None:
+        return None
+    counted = {"parameters": told.parameters, "complications": told.complications, "outcomes": told.outcomes}
+    return {
+        "title": told.title,
+        "family": told.family,
+        "specialties": list(told.specialties),
+        "setting": told.setting,
+        "elective": told.elective,
+        "profile": {key: item.text for key, item in sorted((told.profile or {}).items())},
+        **{key: [{"id": i.id, "name": i.name, "text": i.text} for i in items] for key, items in counted.items()},
+    }
+
+
+def _beside(journey: Journey, lesion_id: str) -> dict[str, Any]:
+    """Return what bears on the rows of a lesion from their neighbours."""
+    states = states_at(journey.assessment, journey.verdicts, lesion_id)
+    return {
+        "covered": _plain(covered(journey.verdicts, lesion_id, states)),
+        "orders": _plain(combinations(journey.verdicts, lesion_id, states)),
+        "head_to_head": _plain(compared(journey.verdicts, lesion_id)),
+    }
 
 
 def _plain(value: Any) -> Any:

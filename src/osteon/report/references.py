@@ -11,6 +11,7 @@ from osteon.errors import MissingError
 from osteon.evidence.source import Paper, cite, quote_keys, source_ids, text
 from osteon.planning.plan import Plan
 from osteon.report.ledgers_section import ledgers_of
+from osteon.report.treatments_section import groups_of, sources_of
 
 if TYPE_CHECKING:
     from osteon.pathway import Journey
@@ -52,8 +53,11 @@ def keys_of(journey: Journey) -> list[str]:
     """Return every quotation key and paper id that the page rests on, each once, sorted."""
     keys: set[str] = set()
     for verdict in journey.verdicts.verdicts:
-        for reason in verdict.reasons:
+        for reason in (r for group in groups_of(verdict) for r in group.reasons):
             keys.update(split_keys([*reason.quotes]) + _quoted(reason.text, *reason.mitigations))
+    for flag in journey.verdicts.flags:
+        keys.update(split_keys(flag.quotes) + _quoted(flag.text))
+    keys.update(split_keys(sources_of(journey)))
     for lesion in journey.assessment.lesions:
         keys.update(_quoted(*lesion.warnings))
         for score in lesion.scores:

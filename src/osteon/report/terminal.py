@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from osteon.facts import Fact, NotApplicable, Unknown
 from osteon.pathway import Journey
 from osteon.planning.plan import Plan
 from osteon.report import words
-from osteon.report.content import holdings, step_does
-from osteon.selection.explain import label, outside, status_words
+from osteon.report.content import alarms, holdings, step_does
+from osteon.selection.explain import STATUS_ORDER, label, one_line, outside, status_words
 from osteon.selection.next_steps import cheapest, next_steps
 from osteon.selection.verdicts import Verdict
 
@@ -68,7 +69,8 @@ def print_assessment(journey: Journey) -> None:
 
 
 def _verdict_lines(verdict: Verdict) -> Iterable[str]:
-    yield f"{verdict.treatment} ({verdict.policy} policy): {status_words(verdict.status)}"
+    held = "; on hold, a red flag is up" if verdict.on_hold else ""
+    yield f"{verdict.treatment} ({verdict.policy} policy): {status_words(verdict.status)}{held}"
     for reason in verdict.reasons:
         tells = reason.truth in ("true", "unknown") if reason.kind != "requirement" else reason.truth != "true"
         if tells and reason.kind != "support":
@@ -76,6 +78,27 @@ def _verdict_lines(verdict: Verdict) -> Iterable[str]:
             yield f"    {reason.kind}, {reason.truth.replace('_', ' ')}: {reason.text} {quotes}"
     for number, group in enumerate(verdict.missing[:5], 1):
         yield f"    would be decided by ({number}): {', '.join(group)}"
+
+
+def _print_flags(journey: Journey, console: Console) -> None:
+    """Print what comes before every treatment, then what could, and is not known."""
+    for alarm in alarms(journey):
+        console.print(f"[bold]ACT NOW[/] {alarm.where}: ", end="", highlight=False)
+        console.print(f"{alarm.text} {alarm.call}", markup=False, highlight=False)
+    for alarm in (a for a in alarms(journey, "unknown") if a.urgent):
+        console.print(f"[bold]ASK NOW[/] {alarm.where}: ", end="", highlight=False)
+        console.print(f"{alarm.text} If so: {alarm.call}", markup=False, highlight=False)
+
+
+def _brief(journey: Journey, lesion_id: str, console: Console) -> None:
+    """Print one line for each treatment of a lesion, grouped by status, under the policy asked for."""
+    table = Table("status", "treatment", "decisive reason", box=None, pad_edge=False)
+    listed = [v for v in journey.verdicts.verdicts if (v.lesion_id, v.policy) == (lesion_id, journey.verdicts.policy)]
+    for status in STATUS_ORDER:
+        for verdict in (v for v in listed if v.status == status):
+            held = " (on hold)" if verdict.on_hold else ""
+            table.add_row(Text(status_words(status) + held), Text(verdict.treatment), Text(one_line(verdict)))
+    console.print(table)
 
 
 def _print_steps(journey: Journey, lesion_id: str, console: Console) -> None:
@@ -91,21 +114,34 @@ def _print_steps(journey: Journey, lesion_id: str, console: Console) -> None:
     console.print(table)
 
 
-def print_verdicts(journey: Journey) -> None:
-    """Print each treatment's status with its reasons, then the questions that matter most."""
+def print_verdicts(journey: Journey, every_reason: bool = False) -> None:
+    """Print red flags, each treatment's status with its decisive reason, and the questions that matter most.
+
+    Parameters
+    ----------
+    journey : Journey
+        What the path gave.
+    every_reason : bool
+        True: every reason of every row, under every policy.
+    """
     console = Console()
     _head(journey, console)
+    _print_flags(journey, console)
     for lesion in journey.assessment.lesions:
         console.print(f"\n[bold]Lesion {lesion.lesion_id}[/]")
-        for verdict in journey.verdicts.verdicts:
-            if verdict.lesion_id == lesion.lesion_id:
+        if every_reason:
+            for verdict in (v for v in journey.verdicts.verdicts if v.lesion_id == lesion.lesion_id):
                 for line in _verdict_lines(verdict):
                     console.print(f"  {line}", markup=False, highlight=False)
+        else:
+            _brief(journey, lesion.lesion_id, console)
         _print_steps(journey, lesion.lesion_id, console)
     if journey.verdicts.questions:
         console.print("\n[bold]Ask first[/]")
         for question in journey.verdicts.questions[:8]:
             console.print(f"  {question.ask} (could change {question.changes})", markup=False, highlight=False)
+    if not every_reason:
+        console.print("\nReasons: --reasons, or `osteon why CASE TREATMENT`.", highlight=False)
 
 
 def _plan_lines(plan: Plan) -> Iterable[str]:
@@ -132,11 +168,12 @@ def print_summary(journey: Journey) -> None:
     """Print the few lines that stand on top of the page."""
     console = Console()
     _head(journey, console)
-    for verdict in journey.verdicts.verdicts:
-        if verdict.policy == journey.verdicts.policy:
-            console.print(
-                f"{verdict.lesion_id} {verdict.treatment}: {status_words(verdict.status)}", markup=False, highlight=False
-            )
+    _print_flags(journey, console)
+    for lesion in journey.assessment.lesions:
+        listed = [v for v in journey.verdicts.verdicts if (v.lesion_id, v.policy) == (lesion.lesion_id, journey.verdicts.policy)]
+        for status in (s for s in STATUS_ORDER if any(v.status == s for v in listed)):
+            named = ", ".join(f"{v.treatment}{' (on hold)' if v.on_hold else ''}" for v in listed if v.status == status)
+            console.print(f"{lesion.lesion_id} {status_words(status)}: {named}", markup=False, highlight=False)
     for each in journey.plans:
         coverage = each.measures.get("coverage")
         share = "" if coverage is None else f", {100 * coverage.best:.0f} % of the target covered"

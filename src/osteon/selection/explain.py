@@ -29,6 +29,10 @@ POLICY_WORDS: Mapping[str, str] = {
     "strict": "strict: closer than 10 mm to a critical structure is never treated by heat",
     "mitigated": "mitigated: closer than 10 mm is a caution where thermometry or hydrodissection is planned",
 }
+VARIANT_WORDS: Mapping[str, str] = {"true": "Suits", "false": "Does not suit", "unknown": "Cannot tell whether it suits"}
+"""How a variant of a row (a schedule, an approach, a drug) came out."""
+CLASS_ORDER = ("regulator", "label", "guideline", "seed", "proposal")
+"""Classes of source, strongest first."""
 SAID = {
     "vas": "VAS", "inr": "INR", "ecog": "ECOG", "hu": "HU", "mdt": "tumour board", "e9": "", "l": "", "kps": "KPS", "asa": "ASA",
     "hb": "haemoglobin", "ldh": "LDH", "crp": "CRP", "escc": "ESCC", "mr": "MR",
@@ -185,9 +189,76 @@ def why(verdict: Verdict) -> list[str]:
     ]
     for heading, chosen in _groups(verdict):
         lines += [f"{heading}: {_sentence(reason)}" for reason in chosen]
+    lines += [f"{VARIANT_WORDS[r.truth]}: {_sentence(r)}" for r in verdict.variants if r.truth in VARIANT_WORDS]
+    if verdict.on_hold:
+        lines.append("On hold: a red flag is up, and this treatment waits until it is dealt with.")
     if verdict.status == "needs" and verdict.missing:
         lines.append("To decide: " + " and ".join(label(f) for f in verdict.missing[0]) + ".")
     return lines
+
+
+def one_line(verdict: Verdict, count: bool = True) -> str:
+    """Return the decisive reason for a verdict in one line, without quotation.
+
+    Of several, one that something known of the case bears on is told before one that always holds, then the one of the
+    strongest class of source.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        Of one treatment and lesion under one policy.
+    count : bool
+        Whether to say how many more there are.
+    """
+    chosen = decisive(verdict)
+    if verdict.status == "needs":
+        asked = verdict.opening or verdict.missing
+        if asked:
+            more = len(verdict.missing) - 1 if count else 0
+            return f"to decide: {_listed([label(f) for f in asked[0]])}{_more(more, 'other way', 'other ways')}"
+        return f"{len(chosen)} {'thing' if len(chosen) == 1 else 'things'} cannot be told{_rest(chosen)}"
+    if not chosen:
+        return "nothing speaks against it" if verdict.status == "candidate" else "see the reasons"
+    kept = min(chosen, key=lambda r: (not r.facts, CLASS_ORDER.index(r.source_class)))
+    return f"{_short(kept)}{_more(len(chosen) - 1 if count else 0, 'more', 'more')}"
+
+
+def decisive(verdict: Verdict) -> tuple[Reason, ...]:
+    """Return the reasons that make a status: exclusions that hold, requirements that fail, what is open, cautions, support."""
+    wanted: Mapping[Status, set[tuple[str, str]]] = {
+        "excluded": {("exclusion", "true")},
+        "outside_scope": {("exclusion", "true")},
+        "not_indicated": {("requirement", "false")},
+        "needs": {("exclusion", "unknown"), ("requirement", "unknown")},
+        "candidate_with_cautions": {("caution", "true")},
+        "candidate_unchecked": {("caution", "unknown")},
+        "candidate": {("support", "true")},
+    }
+    return tuple(r for r in verdict.reasons if (r.kind, r.truth) in wanted[verdict.status])
+
+
+def _short(reason: Reason) -> str:
+    """Return the first sentence of a reason, with what is known of the case."""
+    because, _, told = reason.text.partition(" Here: ")
+    because = because.partition(" Cannot tell: ")[0]
+    first = because.partition(". ")[0].rstrip(".")
+    told = told.partition(". ")[0].rstrip(".")
+    if reason.truth == "unknown" and reason.unknown:
+        return f"{first} (to check: {_listed([label(f) for f in reason.unknown])})"
+    return f"{first} ({told})" if told else first
+
+
+def _more(count: int, one: str, several: str) -> str:
+    return "" if count < 1 else f"; {count} {one if count == 1 else several}"
+
+
+def _rest(reasons: Iterable[Reason]) -> str:
+    asked = list(dict.fromkeys(label(f) for r in reasons for f in r.unknown))
+    return f": {_listed(asked[:4])}{' and more' if len(asked) > 4 else ''}" if asked else ""
+
+
+def _listed(parts: list[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else "".join(parts)
 
 
 def _name(treatment: str) -> str:

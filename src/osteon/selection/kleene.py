@@ -15,10 +15,12 @@ from itertools import pairwise
 from typing import Any
 
 from osteon.errors import InputError
-from osteon.facts import FactType, Interval, Known, NotApplicable, OneOf, State, Unknown
+from osteon.facts import FactType, Interval, Known, NotApplicable, OneOf, Scalar, State, Unknown
+from osteon.selection.policies import DEFAULT, Site
 from osteon.selection.verdicts import Truth
 from osteon.tissue.tolerance import limits
 
+UNKNOWN = Unknown()
 Literal = bool | float | int | str | frozenset[str] | tuple[bool | float | int | str, ...]
 
 
@@ -178,6 +180,8 @@ def evaluate(expression: Expression, states: Mapping[str, State], vocabulary: Ma
 
 
 def _atom(atom: Atom, state: State, kind: FactType) -> Truth:
+    if isinstance(state, Known):
+        return "true" if atom.holds(as_value(kind, state.value)) else "false"
     match state:
         case NotApplicable():
             return "not_applicable"
@@ -189,6 +193,73 @@ def _atom(atom: Atom, state: State, kind: FactType) -> Truth:
             values = told(kind, state) or ()
     found = {atom.holds(v) for v in values}
     return "unknown" if len(found) != 1 else "true" if found.pop() else "false"
+
+
+class Truths:
+    """What expressions come to for one set of states; each distinct expression is judged once.
+
+    Parameters
+    ----------
+    states : mapping of str to State
+        What is known of each fact.
+    vocabulary : mapping of str to FactType
+        That the expressions were parsed with.
+    """
+
+    def __init__(self, states: Mapping[str, State], vocabulary: Mapping[str, FactType]) -> None:
+        self.states, self.vocabulary = states, vocabulary
+        self._found: dict[int, tuple[Expression, Truth]] = {}
+        self._before: Truths | None = None
+        self._told = ""
+
+    def of(self, expression: Expression) -> Truth:
+        """Return what ``evaluate`` returns."""
+        found = self._found.get(id(expression))
+        if found is not None:
+            return found[1]
+        if self._before is not None and self._told not in reads(expression):
+            return self._before.of(expression)
+        truth = self._of(expression)
+        self._found[id(expression)] = (expression, truth)
+        return truth
+
+    def _of(self, expression: Expression) -> Truth:
+        if isinstance(expression, Atom):
+            return _atom(expression, self.states.get(expression.fact, UNKNOWN), self.vocabulary[expression.fact])
+        if isinstance(expression, Both):
+            return self._joined(expression.parts, "false", "true")
+        if isinstance(expression, Either):
+            return self._joined(expression.parts, "true", "false")
+        if isinstance(expression, Not):
+            return negation(self.of(expression.part))
+        return "true" if expression.value else "false"
+
+    def _joined(self, parts: Iterable[Expression], decisive: Truth, otherwise: Truth) -> Truth:
+        result: Truth = "not_applicable"
+        for part in parts:
+            truth = self.of(part)
+            if truth == decisive:
+                return decisive
+            if truth == "unknown" or (truth == otherwise and result == "not_applicable"):
+                result = truth
+        return result
+
+    def told(self, fact: str, value: Scalar) -> Truths:
+        """Return the truths if one fact were known; whatever does not read it is not judged again."""
+        after = Truths({**self.states, fact: Known(value)}, self.vocabulary)
+        after._before, after._told = self, fact
+        return after
+
+
+_READS: dict[int, tuple[Expression, frozenset[str]]] = {}
+
+
+def reads(expression: Expression) -> frozenset[str]:
+    """Return the facts that an expression reads."""
+    found = _READS.get(id(expression))
+    if found is None:
+        found = _READS[id(expression)] = (expression, frozenset(names(expression)))
+    return found[1]
 
 
 def samples(low: float, high: float, comparisons: Iterable[Atom]) -> list[float]:
@@ -246,7 +317,7 @@ def _domain(kind: FactType, comparisons: tuple[Atom, ...]) -> list[object]:
     return [*sorted(str(x) for x in said), "\0 something else"]
 
 
-def parse(text: str | bool, vocabulary: Mapping[str, FactType], where: str) -> Expression:
+def parse(text: str | bool, vocabulary: Mapping[str, FactType], where: str, site: Site = DEFAULT) -> Expression:
     """Read an expression over facts.
 
     Parameters
@@ -254,11 +325,13 @@ def parse(text: str | bool, vocabulary: Mapping[str, FactType], where: str) -> E
     text : str or bool
         Comparisons of a fact with a literal, ``and``, ``or``, ``not``, ``in``, a bare fact of type bool, ``known(fact)``,
         ``'member' in set_fact``, ``set_fact == ()``; or a constant. ``limit('id')`` is the number of that limit in
-        ``tissue/tolerance.yaml``.
+        ``tissue/tolerance.yaml``, ``policy('id')`` what the site chose of ``policies.yaml``.
     vocabulary : mapping of str to FactType
         The facts that may be named.
     where : str
         File and rule, for messages.
+    site : Site
+        The site's choices.
 
     Returns
     -------
@@ -276,7 +349,22 @@ def parse(text: str | bool, vocabulary: Mapping[str, FactType], where: str) -> E
         tree = ast.parse(" ".join(text.split()), mode="eval").body
     except SyntaxError as error:
         raise _refuse(f"{text!r} cannot be read ({error.msg}).", where) from error
-    return _Reader(vocabulary, where).read(tree)
+    return interned(_Reader(vocabulary, where, site).read(tree))
+
+
+_INTERNED: dict[Expression, Expression] = {}
+
+
+def interned(expression: Expression) -> Expression:
+    """Return the one object that stands for all equal expressions, so that each is judged once."""
+    match expression:
+        case Not(part):
+            expression = Not(interned(part))
+        case Both(parts):
+            expression = Both(tuple(interned(p) for p in parts))
+        case Either(parts):
+            expression = Either(tuple(interned(p) for p in parts))
+    return _INTERNED.setdefault(expression, expression)
 
 
 def _refuse(what: str, where: str) -> InputError:
@@ -288,8 +376,8 @@ def _refuse(what: str, where: str) -> InputError:
 
 
 class _Reader:
-    def __init__(self, vocabulary: Mapping[str, FactType], where: str) -> None:
-        self.vocabulary, self.where = vocabulary, where
+    def __init__(self, vocabulary: Mapping[str, FactType], where: str, site: Site) -> None:
+        self.vocabulary, self.where, self.site = vocabulary, where, site
 
     def read(self, node: ast.expr) -> Expression:
         match node:
@@ -301,6 +389,8 @@ class _Reader:
                 return Not(self.read(operand))
             case ast.Constant(value=bool() as value):
                 return Constant(value)
+            case ast.Call(func=ast.Name(id="policy"), args=[ast.Constant(value=str() as name)], keywords=[]):
+                return Constant(self.site.of(name, self.where) is True)
             case ast.Name(id=name):
                 if self.kind(name).type != "bool":
                     raise _refuse(
@@ -349,6 +439,8 @@ class _Reader:
                 return value
             case ast.Call(func=ast.Name(id="limit"), args=[ast.Constant(value=str() as name)], keywords=[]):
                 return self.limit(name)
+            case ast.Call(func=ast.Name(id="policy"), args=[ast.Constant(value=str() as name)], keywords=[]):
+                return self.site.of(name, self.where)
             case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)) if not isinstance(
                 number, bool
             ):

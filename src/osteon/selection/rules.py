@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from typing import Any, cast
 
 from osteon.errors import InputError
 from osteon.facts import Fact, Interval, Known, NotApplicable, OneOf, State, Unknown, vocabulary
 from osteon.selection.kleene import Expression, evaluate, names, parse
+from osteon.selection.policies import DEFAULT, Site
 from osteon.selection.verdicts import RuleKind, Truth
 
-KINDS = ("exclusion", "requirement", "caution", "support")
+KINDS = ("exclusion", "requirement", "caution", "support", "variant", "red_flag")
 CLASSES = ("regulator", "label", "guideline", "seed", "proposal")
 """Classes of source, strongest first."""
 KEYS = {
@@ -30,6 +31,9 @@ KEYS = {
     "conflicts",
     "mitigations",
     "examples",
+    "extract",
+    "first",
+    "holds",
 }
 EVERYWHERE = "scope"
 
@@ -49,7 +53,8 @@ class Rule:
     Parameters
     ----------
     id, kind : str
-        Kind is exclusion, requirement, caution or support.
+        Kind is exclusion, requirement, caution, support or variant (a schedule, an approach, a drug of the row: it suits or it
+        does not, and changes no status).
     when : Expression
         For a requirement, what must hold; for the others, when it applies.
     then : str
@@ -72,6 +77,10 @@ class Rule:
         Facts, and what ``when`` must come to.
     file : str
         Where it stands.
+    extract : tuple of str
+        Ids of the extraction of the papers that it uses, for example ``("CRY-03",)``.
+    first, holds : bool
+        Of a red flag: whether it is asked before everything else where it cannot be told, and whether treatments wait for it.
     """
 
     id: str
@@ -87,13 +96,16 @@ class Rule:
     mitigations: tuple[Mitigation, ...]
     examples: tuple[tuple[Mapping[str, State], Truth], ...]
     file: str
+    extract: tuple[str, ...] = ()
+    first: bool = False
+    holds: bool = True
 
-    @property
+    @cached_property
     def facts(self) -> tuple[str, ...]:
         """The facts that ``when`` reads."""
         return names(self.when)
 
-    @property
+    @cached_property
     def planning(self) -> tuple[str, ...]:
         """The facts that its mitigations read."""
         return tuple(dict.fromkeys(n for m in self.mitigations for n in names(m.when)))
@@ -101,17 +113,45 @@ class Rule:
 
 @dataclass(frozen=True)
 class Conflict:
-    """One entry of the decision register: where sources disagree, and what was decided."""
+    """One entry of the decision register: where sources disagree, and what was decided.
+
+    Parameters
+    ----------
+    id, title : str
+        ``X01`` to ``X47``; what it is about.
+    statements : tuple of str
+        What the sources say: quotation keys.
+    decision, changes : str
+        What osteon does, and what would be different if one decided otherwise.
+    decided : datetime.date
+        When.
+    policy : str
+        Id of the site policy that switches it, or ``strict/mitigated``; "" where none does.
+    also : tuple of str
+        Ids of papers that bear on it.
+    """
 
     id: str
     title: str
     statements: tuple[str, ...]
     decision: str
     decided: date
+    changes: str = ""
+    policy: str = ""
+    also: tuple[str, ...] = ()
 
 
-def read_rules(entries: Sequence[Mapping[str, Any]], file: str) -> tuple[Rule, ...]:
+def read_rules(entries: Sequence[Mapping[str, Any]], file: str, site: Site = DEFAULT) -> tuple[Rule, ...]:
     """Read rules from parsed YAML; an entry ``{include: name}`` takes in the rules of ``selection/guidelines/<name>.yaml``.
+
+    Parameters
+    ----------
+    entries : sequence of mapping
+        As parsed.
+    file : str
+        Where they stand, for messages.
+    site : Site
+        The site's policies, which ``policy('id')`` in an expression stands for.
 
     Raises
     ------
@@ -122,16 +162,16 @@ def read_rules(entries: Sequence[Mapping[str, Any]], file: str) -> tuple[Rule, .
     found: list[Rule] = []
     for entry in entries:
         if set(entry) == {"include"}:
-            found += guideline(str(entry["include"]))
+            found += guideline(str(entry["include"]), site)
         else:
-            found.append(_rule(entry, file))
+            found.append(_rule(entry, file, site))
     _check_together(found, file)
     dropped = {superseded for rule in found for superseded in rule.supersedes}
     return tuple(rule for rule in found if rule.id not in dropped)
 
 
 @cache
-def guideline(name: str) -> tuple[Rule, ...]:
+def guideline(name: str, site: Site = DEFAULT) -> tuple[Rule, ...]:
     """Return the rules of one file in ``selection/guidelines``.
 
     Raises
@@ -148,7 +188,7 @@ def guideline(name: str) -> tuple[Rule, ...]:
             "A treatment that includes them would be judged without them.",
             f"Include one of: {known}.",
         )
-    return read_rules(load_yaml(file.read_text(encoding="utf-8")), f"guidelines/{name}.yaml")
+    return read_rules(load_yaml(file.read_text(encoding="utf-8")), f"guidelines/{name}.yaml", site)
 
 
 def load_yaml(text: str) -> Any:
@@ -163,7 +203,16 @@ def conflicts() -> Mapping[str, Conflict]:
     """Return the decision register ``evidence/conflicts.yaml``, by id."""
     text = resources.files("osteon.evidence").joinpath("conflicts.yaml").read_text(encoding="utf-8")
     return {
-        e["id"]: Conflict(e["id"], e["title"], tuple(e["statements"]), " ".join(e["decision"].split()), e["decided"])
+        e["id"]: Conflict(
+            id=e["id"],
+            title=e["title"],
+            statements=tuple(e["statements"]),
+            decision=" ".join(e["decision"].split()),
+            decided=e["decided"],
+            changes=" ".join(e.get("changes", "").split()),
+            policy=e.get("policy", ""),
+            also=tuple(e.get("also", ())),
+        )
         for e in load_yaml(text)
     }
 
@@ -172,7 +221,7 @@ def _refuse(what: str, where: str, do: str) -> InputError:
     return InputError(f"{where}: {what}", "A rule that is misread would judge a patient wrongly.", do)
 
 
-def _rule(entry: Mapping[str, Any], file: str) -> Rule:
+def _rule(entry: Mapping[str, Any], file: str, site: Site) -> Rule:
     where = f"{file}: rule {entry.get('id', '(without id)')}"
     wrong = sorted(set(entry) - KEYS)
     absent = [k for k in ("id", "kind", "when", "because", "source", "class", "examples") if entry.get(k) in (None, "", [])]
@@ -204,7 +253,7 @@ def _rule(entry: Mapping[str, Any], file: str) -> Rule:
     return Rule(
         id=entry["id"],
         kind=cast(RuleKind, kind),
-        when=parse(entry["when"], words, where),
+        when=parse(entry["when"], words, where, site),
         then=" ".join(then.split()),
         because=" ".join(str(entry["because"]).split()),
         source=tuple(" ".join(s.split()) for s in ([source] if isinstance(source, str) else source)),
@@ -212,9 +261,12 @@ def _rule(entry: Mapping[str, Any], file: str) -> Rule:
         valid_from=entry.get("valid_from"),
         supersedes=tuple(entry.get("supersedes", ())),
         conflicts=tuple(entry.get("conflicts", ())),
-        mitigations=tuple(Mitigation(parse(m["when"], words, where), m["text"]) for m in entry.get("mitigations", ())),
+        mitigations=tuple(Mitigation(parse(m["when"], words, where, site), m["text"]) for m in entry.get("mitigations", ())),
         examples=tuple(_example(e, where) for e in entry["examples"]),
         file=file,
+        extract=tuple(entry.get("extract", ())),
+        first=bool(entry.get("first", False)),
+        holds=bool(entry.get("holds", True)),
     )
 
 

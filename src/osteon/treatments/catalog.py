@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -25,16 +26,65 @@ class Entry:
     outside: bool = False
 
 
-ENTRIES = (Entry("microwave", "ablation", "osteon.treatments.microwave.treatment:Microwave"),)
+ROW = ""  # a row without simulator: everything it is stands in its rules.yaml
+ENTRIES = (
+    Entry("focused_ultrasound", "ablation", ROW),
+    Entry("radiofrequency_monopolar", "ablation", ROW),
+    Entry("radiofrequency_bipolar", "ablation", ROW),
+    Entry("microwave", "ablation", "osteon.treatments.microwave.treatment:Microwave"),
+    Entry("cryoablation", "ablation", ROW),
+    Entry("laser", "ablation", ROW),
+    Entry("vertebroplasty", "mechanics", ROW),
+    Entry("kyphoplasty", "mechanics", ROW),
+    Entry("osteoplasty", "mechanics", ROW),
+    Entry("ablation_osteoplasty", "mechanics", ROW),
+    Entry("screws", "mechanics", ROW),
+    Entry("hollow_perforated_screws", "mechanics", ROW),
+    Entry("rebar", "mechanics", ROW),
+    Entry("cement_catheter", "mechanics", ROW),
+    Entry("intramedullary_nail", "mechanics", ROW),
+    Entry("arthroplasty", "mechanics", ROW),
+    Entry("open_surgery", "mechanics", ROW),
+    Entry("spine_surgery", "mechanics", ROW),
+    Entry("surgery_radiotherapy", "mechanics", ROW),
+    Entry("radiotherapy_8_1", "radiation", ROW),
+    Entry("radiotherapy_20_5", "radiation", ROW),
+    Entry("radiotherapy_30_10", "radiation", ROW),
+    Entry("radiotherapy_45_15", "radiation", ROW),
+    Entry("sbrt", "radiation", ROW),
+    Entry("reirradiation", "radiation", ROW),
+    Entry("ablation_radiotherapy", "radiation", ROW),
+    Entry("cement_radiotherapy", "radiation", ROW),
+    Entry("beta_radionuclides", "radionuclide", ROW),
+    Entry("iodine_131", "radionuclide", ROW),
+    Entry("radium_223", "radionuclide", ROW),
+    Entry("psma_ligands", "radionuclide", ROW),
+    Entry("bisphosphonates", "drugs", ROW),
+    Entry("denosumab", "drugs", ROW),
+    Entry("analgesic_ladder", "drugs", ROW),
+    Entry("opioids", "drugs", ROW),
+    Entry("rapid_onset_opioids", "drugs", ROW),
+    Entry("neuropathic_adjuvants", "drugs", ROW),
+    Entry("corticosteroids", "drugs", ROW),
+    Entry("systemic_therapy", "care", ROW),
+    Entry("best_supportive_care", "care", ROW),
+)
 GROUP = "osteon.treatments"
 
 
 def entries() -> Mapping[str, Entry]:
     """Return the catalogue: what is built in, then what other packages offer under the entry point ``osteon.treatments``."""
     found = {entry.name: entry for entry in ENTRIES}
-    for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
-        found.setdefault(point.name, Entry(point.name, "outside", point.value, outside=True))
+    for entry in _offered(tuple(sys.path)):
+        found.setdefault(entry.name, entry)
     return found
+
+
+@cache
+def _offered(_path: tuple[str, ...]) -> tuple[Entry, ...]:
+    """Return what other packages on a path offer; looking them up takes longer than judging a lesion."""
+    points = sorted(entry_points(group=GROUP), key=lambda p: p.name)
+    return tuple(Entry(point.name, "outside", point.value, outside=True) for point in points)
 
 
 @cache
@@ -53,5 +103,9 @@ def treatment(name: str) -> Treatment:
             "Only treatments in the catalogue have rules, devices and a simulator.",
             f"Use one of: {', '.join(entries())}.",
         )
+    if not entry.where:
+        from osteon.treatments.rows import Listed
+
+        return Listed(name)
     module, _, attribute = entry.where.partition(":")
     return cast("type[Treatment]", getattr(import_module(module), attribute))()

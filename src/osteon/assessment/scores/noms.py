@@ -73,7 +73,7 @@ def _oncological(source: Mapping[str, Any], facts: Mapping[str, Fact]) -> ScoreI
     said, values = [], set()
     for organ in [str(v) for v in possible(state)]:
         for row in source["sensitivity"].values():
-            classes = _classes(source, row, organ, small)
+            classes = classes_of(source, row, organ, small)
             values |= {int(c == "resistant") for c in classes}
             said.append(f"{' or '.join(classes)} by {row['title']}")
     values = values or {0, 1}
@@ -87,7 +87,8 @@ def _oncological(source: Mapping[str, Any], facts: Mapping[str, Fact]) -> ScoreI
     )
 
 
-def _classes(source: Mapping[str, Any], row: Mapping[str, Any], organ: str, small: State) -> list[str]:
+def classes_of(source: Mapping[str, Any], row: Mapping[str, Any], organ: str, small: State) -> list[str]:
+    """Return the classes of radiosensitivity that a list leaves open for an organ."""
     special = source["small_cell"]
     listed = [kind for kind in ("sensitive", "resistant") if organ in row[kind]]
     usual = listed or list(row.get("otherwise", ("sensitive", "resistant")))

@@ -48,8 +48,8 @@ class Microwave(Treatment):
         return True
 
     def site_facts(self, anatomy: Anatomy, target: Structure) -> list[Fact]:
-        """Return whether a percutaneous path exists (see ``access``)."""
-        from osteon.treatments.microwave.access import site_facts
+        """Return whether a percutaneous path exists (see ``needle_path``)."""
+        from osteon.treatments.needle_path import site_facts
 
         longest = max(self.needle(device).max_depth_mm for device in self.devices)
         return site_facts(anatomy, target, longest)

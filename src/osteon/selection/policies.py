@@ -1,0 +1,94 @@
+"""What a site has decided where the sources leave it open: ``policies.yaml``, with the choices of this site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from osteon.errors import InputError
+
+Choice = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Site:
+    """The choices of one site that differ from the default.
+
+    Parameters
+    ----------
+    chosen : tuple of (str, value)
+        Id of the policy and the choice, sorted by id.
+    """
+
+    chosen: tuple[tuple[str, Choice], ...] = ()
+
+    @classmethod
+    def with_choices(cls, chosen: Mapping[str, Choice]) -> Site:
+        """Return a site with some choices.
+
+        Raises
+        ------
+        InputError
+            If there is no such policy, or the choice is none of its.
+        """
+        kept = {}
+        for name, value in chosen.items():
+            entry = policy(name, "site policies")
+            if not any(value == c and isinstance(value, bool) == isinstance(c, bool) for c in entry["choices"]):
+                raise InputError(
+                    f"The site policy {name} cannot be {value!r}.",
+                    "A choice that no source stands for would judge patients by it.",
+                    f"Choose one of: {', '.join(str(c).lower() for c in entry['choices'])}.",
+                )
+            if value != entry["choices"][0]:
+                kept[name] = value
+        return cls(tuple(sorted(kept.items())))
+
+    def of(self, name: str, where: str = "site policies") -> Choice:
+        """Return the choice for one policy.
+
+        Raises
+        ------
+        InputError
+            If there is no such policy.
+        """
+        entry = policy(name, where)
+        value: Choice = dict(self.chosen).get(name, entry["choices"][0])
+        return value
+
+    def listed(self) -> tuple[tuple[str, Choice, bool], ...]:
+        """Return every policy: its id, the choice, and whether it is the default."""
+        return tuple((name, self.of(name), self.of(name) == entry["choices"][0]) for name, entry in policies().items())
+
+
+DEFAULT = Site()
+
+
+@cache
+def policies() -> Mapping[str, Mapping[str, Any]]:
+    """Return ``policies.yaml``: by id, title, choices (the default first), words, source."""
+    import yaml
+
+    text = resources.files("osteon.selection").joinpath("policies.yaml").read_text(encoding="utf-8")
+    loaded: Mapping[str, Mapping[str, Any]] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return loaded
+
+
+def policy(name: str, where: str) -> Mapping[str, Any]:
+    """Return one entry of ``policies.yaml``.
+
+    Raises
+    ------
+    InputError
+        If there is none of that id.
+    """
+    if name not in policies():
+        raise InputError(
+            f"{where}: there is no site policy {name!r}.",
+            "A rule that reads it could not be judged.",
+            f"Use one of: {', '.join(policies())}.",
+        )
+    return policies()[name]

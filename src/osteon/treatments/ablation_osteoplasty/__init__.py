@@ -1,0 +1,1 @@
+"""Thermal ablation followed by cement."""

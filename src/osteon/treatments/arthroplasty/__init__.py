@@ -1,0 +1,1 @@
+"""Hemiarthroplasty or total arthroplasty."""

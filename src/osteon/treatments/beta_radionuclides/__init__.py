@@ -1,0 +1,1 @@
+"""Beta-emitting radionuclides."""

@@ -1,0 +1,1 @@
+"""Cement-filled catheter or flexible nails with cement."""

@@ -1,0 +1,1 @@
+"""Cement with radiotherapy."""

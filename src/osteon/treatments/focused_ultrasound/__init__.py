@@ -1,0 +1,1 @@
+"""Focused ultrasound guided by MR."""

@@ -1,0 +1,1 @@
+"""Hollow perforated screws with cement."""

@@ -1,0 +1,1 @@
+"""Adjuvants for neuropathic and mixed pain."""

@@ -1,0 +1,1 @@
+"""Open surgery outside the spine."""

@@ -1,0 +1,1 @@
+"""Opioids round the clock."""

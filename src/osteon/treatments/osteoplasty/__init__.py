@@ -1,0 +1,1 @@
+"""Percutaneous osteoplasty (cementoplasty) alone."""

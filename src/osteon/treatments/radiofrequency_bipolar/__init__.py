@@ -1,0 +1,1 @@
+"""Bipolar radiofrequency ablation."""

@@ -1,0 +1,1 @@
+"""Monopolar radiofrequency ablation."""

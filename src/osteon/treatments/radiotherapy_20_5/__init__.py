@@ -1,0 +1,1 @@
+"""Radiotherapy, 20 Gy in 5 fractions."""

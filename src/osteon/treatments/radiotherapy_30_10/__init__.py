@@ -1,0 +1,1 @@
+"""Radiotherapy, 30 Gy in 10 fractions."""

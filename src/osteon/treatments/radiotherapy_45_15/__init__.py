@@ -1,0 +1,1 @@
+"""Radiotherapy, 45 Gy in 15 fractions."""

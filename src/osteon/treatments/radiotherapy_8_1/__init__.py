@@ -1,0 +1,1 @@
+"""Radiotherapy, 8 Gy in 1 fraction."""

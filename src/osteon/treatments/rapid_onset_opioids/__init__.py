@@ -1,0 +1,1 @@
+"""Rapid-onset opioids for breakthrough pain."""

@@ -1,0 +1,1 @@
+"""Cement augmented by needles (rebar)."""

@@ -1,0 +1,1 @@
+"""Stereotactic body radiotherapy."""

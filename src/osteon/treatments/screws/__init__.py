@@ -1,0 +1,1 @@
+"""Percutaneous screws with cement."""

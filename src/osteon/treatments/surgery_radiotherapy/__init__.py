@@ -1,0 +1,1 @@
+"""Surgery followed by radiotherapy."""

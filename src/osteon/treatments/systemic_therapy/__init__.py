@@ -1,0 +1,1 @@
+"""Systemic therapy (referral and interruption)."""
