@@ -61,6 +61,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 CaseFolder = Annotated[Path, typer.Argument(metavar="CASE", help="Folder with case.yaml, or the file itself.")]
 PolicyOption = Annotated[Policy, typer.Option(help="Site policy; both are reported.")]
+SiteOption = Annotated[list[str] | None, typer.Option("--site", help="A site policy: mirels_fix_from=8. May be repeated.")]
 GoalOption = Annotated[Goal | None, typer.Option(help="Overrides the goal of the chart.")]
 Treatments = Annotated[str, typer.Option(help="Comma-separated names, or all.")]
 Spacing = Annotated[float, typer.Option("--spacing", min=0.4, max=3.0, help="Grid of the final simulation [mm].")]
@@ -154,13 +155,26 @@ def _progress(quiet: bool) -> Iterator[Callable[[str, float], None]]:
 
 
 def _request(
-    treatments: str, goal: Goal | None, spacing: float, samples: int, seed: int, anyway: bool, policy: Policy
+    treatments: str,
+    goal: Goal | None,
+    spacing: float,
+    samples: int,
+    seed: int,
+    anyway: bool,
+    policy: Policy,
+    site: list[str] | None,
 ) -> PlanRequest:
     from osteon.planning.plan import PlanRequest
 
     names = tuple(n.strip() for n in treatments.split(",") if n.strip()) or ("all",)
     chosen: Any = None if goal is None else goal.value
-    return PlanRequest(names, chosen, spacing, samples, seed, anyway, policy.value)
+    return PlanRequest(names, chosen, spacing, samples, seed, anyway, policy.value, _site(site))
+
+
+def _site(texts: list[str] | None) -> tuple[tuple[str, bool | int | float | str], ...]:
+    from osteon.selection.policies import choices_of
+
+    return tuple(sorted(choices_of(texts or ()).items()))
 
 
 def _travel(
@@ -212,7 +226,7 @@ def demo(
     folder = out / f"case-{phantom.value}"
     if not (folder / "case.yaml").exists():
         write(phantom.value, folder)
-    request = _request("all", None, spacing, samples, 0, False, Policy.STRICT)
+    request = _request("all", None, spacing, samples, 0, False, Policy.STRICT, None)
     _report(folder, out / f"report-{phantom.value}", request, as_json, quiet, False)
     if not as_json:
         print(f"The phantom's case lies in {folder}; all of it took {time.perf_counter() - begin:.0f} s.")
@@ -352,6 +366,7 @@ def assess(case: CaseFolder, as_json: AsJson = False, quiet: Quiet = False) -> N
 def select(
     case: CaseFolder,
     policy: PolicyOption = Policy.STRICT,
+    site: SiteOption = None,
     view: Annotated[str | None, typer.Option(help="Rows of one specialty, for example orthopaedics.")] = None,
     reasons: Annotated[bool, typer.Option("--reasons", help="Every reason of every row, under every policy.")] = False,
     as_json: AsJson = False,
@@ -362,7 +377,8 @@ def select(
 
     from osteon.planning.plan import PlanRequest
 
-    result = _travel(_folder(case), PlanRequest(policy=policy.value), quiet, with_plans=False)
+    request = PlanRequest(policy=policy.value, site=_site(site))
+    result = _travel(_folder(case), request, quiet, with_plans=False)
     if view is not None:
         from osteon.selection.views import view as seen_by
 
@@ -382,6 +398,7 @@ def plan(
     treatments: Treatments = "all",
     goal: GoalOption = None,
     policy: PolicyOption = Policy.STRICT,
+    site: SiteOption = None,
     spacing: Spacing = 1.0,
     samples: Samples = 0,
     seed: Seed = 0,
@@ -391,7 +408,7 @@ def plan(
     quiet: Quiet = False,
 ) -> None:
     """Search, simulate and judge: where the needle goes, what is heated, which limits hold."""
-    request = _request(treatments, goal, spacing, samples, seed, anyway, policy)
+    request = _request(treatments, goal, spacing, samples, seed, anyway, policy, site)
     result = _travel(_folder(case), request, quiet, fresh=fresh)
     if as_json:
         tree = _tree(result)
@@ -409,6 +426,7 @@ def report(
     treatments: Treatments = "all",
     goal: GoalOption = None,
     policy: PolicyOption = Policy.STRICT,
+    site: SiteOption = None,
     spacing: Spacing = 1.0,
     samples: Samples = 0,
     seed: Seed = 0,
@@ -420,7 +438,7 @@ def report(
 ) -> None:
     """Go all the way and write one self-contained page, journey.json, fields, needle and procedure sheet."""
     folder = _folder(case)
-    request = _request(treatments, goal, spacing, samples, seed, anyway, policy)
+    request = _request(treatments, goal, spacing, samples, seed, anyway, policy, site)
     _report(folder, out or folder / "report", request, as_json, quiet, fresh, keep_identity)
 
 

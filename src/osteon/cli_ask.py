@@ -96,10 +96,11 @@ def _given(folder: Path, text: str, lesion: str, when: date | None) -> None:
 def _judge(folder: Path, policy: str) -> Judgement:
     from osteon.assessment.assess import assess
     from osteon.case.load import load_case
+    from osteon.selection.policies import site_of
     from osteon.selection.select import select
 
     assessment = assess(load_case(folder))
-    return Judgement(assessment, select(assessment, policy))
+    return Judgement(assessment, select(assessment, policy, site_of(folder)))
 
 
 def _tree(judged: Judgement, most: int) -> dict[str, Any]:

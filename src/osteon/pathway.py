@@ -31,6 +31,7 @@ from osteon.case.private import Hidden, without_identity
 from osteon.jobs import Executor, Serial
 from osteon.planning.build import plan
 from osteon.planning.plan import Plan, PlanRequest
+from osteon.selection.policies import site_of
 from osteon.selection.select import select
 from osteon.selection.verdicts import Verdicts
 
@@ -136,7 +137,7 @@ def journey(
         case, hidden = without_identity(case)
     inputs, kept = dict(case.digests), ("identity kept",) if keep_identity else ()
     assessment = clock.time("assess", lambda: _assessed(case, store, kept))
-    verdicts = clock.time("select", lambda: select(assessment, request.policy))
+    verdicts = clock.time("select", lambda: select(assessment, request.policy, site_of(folder, dict(request.site))))
     plans: tuple[Plan, ...] = ()
     if with_plans:
         digest = key("plan", {"inputs": inputs, "request": request, "verdicts": verdicts}, *kept)
@@ -175,6 +176,7 @@ def _options(request: PlanRequest) -> dict[str, object]:
     return {
         "treatments": list(request.treatments), "goal": request.goal, "spacing_mm": request.spacing_mm,
         "samples": request.samples, "seed": request.seed, "anyway": request.anyway, "policy": request.policy,
+        **({"site": dict(request.site)} if request.site else {}),
     }  # fmt: skip
 
 

@@ -123,6 +123,7 @@ def _patient(facts: Mapping[str, Fact]) -> list[Fact]:
     if known("sensation_intact") is True:
         said = (Origin("inferred", "sensation and strength below the lesion are intact"),)
         found.append(Fact("new_weakness", Known(False), origins=said))
+    found += _counted(facts)
     if known("implant_near") is True:
         found.append(Fact("metal_implant", Known(True), origins=(Origin("inferred", "a metal implant near the lesion"),)))
     if known("metal_implant") is False:
@@ -137,6 +138,22 @@ def _patient(facts: Mapping[str, Fact]) -> list[Fact]:
             found.append(Fact(name, Known(False), origins=(Origin("assumed", "not said to be planned: a plan is a decision"),)))
     if "refused" not in facts or isinstance(facts["refused"].state, Unknown):
         found.append(Fact("refused", Known("none"), origins=(Origin("assumed", "no refusal is on record: ask the patient"),)))
+    return found
+
+
+def _counted(facts: Mapping[str, Fact]) -> list[Fact]:
+    """Return what counts tell of each other: metastases in all are at least those in bone; no background opioid is 0 mg of it."""
+    found = []
+    bone = numbers(facts["bone_lesions_total"].state) if "bone_lesions_total" in facts else None
+    if bone is not None and bone[0] > 0:
+        most = float(vocabulary()["oligometastatic_count"].domain[1])
+        said = (Origin("inferred", f"{bone[0]:g} or more bone lesions"),)
+        found.append(Fact("oligometastatic_count", Interval(bone[0], most), origins=said))
+    opioid = facts["background_opioid"].value if "background_opioid" in facts else None
+    if isinstance(opioid, str) and opioid.strip().lower() == "none":
+        said = (Origin("inferred", "no background opioid"),)
+        found.append(Fact("background_opioid_mg_day", Known(0.0), origins=said))
+        found.append(Fact("background_opioid_long_acting", Known(False), origins=said))
     return found
 
 

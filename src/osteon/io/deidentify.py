@@ -24,7 +24,7 @@ Kind = Literal["name", "birth_date", "uid", "date", "text", "private", "pixels",
 UID = re.compile(r"(?<!\d)(?<!\d\.)(?:[0-2](?:\.(?:0|[1-9]\d*)){5,}|2\.25\.[1-9]\d{9,})(?!\.?\d)")
 PERSON = re.compile(r"\b[^\W\d_][\w'’-]+\^[^\W\d_][\w'’-]+")
 LEAST_SALT = 16
-SHORT = 4
+SHORT = 5
 NO_DAY = "19000101"
 OWN = frozenset(("", "0", "1", "anonymous", "Software library used to create this instance"))
 
@@ -371,7 +371,7 @@ def _place_of(word: str, text: str) -> int:
     """Return where a word stands, in any case, or -1; a short one counts only where it stands alone."""
     if len(word) > SHORT:
         return text.casefold().find(word.casefold())
-    alone = re.search(rf"(?<![^\W_]){re.escape(word)}(?![^\W_])", text, re.IGNORECASE)
+    alone = re.search(rf"(?<![^\W\d_]){re.escape(word)}(?![^\W\d_])", text, re.IGNORECASE)
     return alone.start() if alone else -1
 
 

@@ -34,7 +34,9 @@ class PlanRequest:
     anyway : bool
         Plan what is excluded or not indicated too; printed on every page.
     policy : str
-        Site policy, "strict" or "mitigated".
+        Policy of distance, "strict" or "mitigated".
+    site : tuple of (str, choice)
+        Choices of this run among the site's policies; they go before the site's files.
     """
 
     treatments: tuple[str, ...] = ("all",)
@@ -44,6 +46,7 @@ class PlanRequest:
     seed: int = 0
     anyway: bool = False
     policy: str = "strict"
+    site: tuple[tuple[str, bool | int | float | str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -279,11 +279,16 @@ def steps_of(journey: Journey, lesion_id: str) -> list[StepRow]:
     ]
 
 
+MOST_NAMED = 4
+"""Treatments that a step names before it counts."""
+
+
 def step_does(step: NextStep) -> str:
     """Return what a step could do for which treatments."""
 
     def titles(names: tuple[str, ...]) -> str:
-        return words.joined([treatment_words(n) for n in names])
+        said = [treatment_words(n) for n in names[:MOST_NAMED]]
+        return words.joined(said if len(names) <= MOST_NAMED else [*said, f"{len(names) - MOST_NAMED} more"])
 
     told = []
     if step.opens:

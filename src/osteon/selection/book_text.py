@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from osteon.errors import InputError
-from osteon.evidence.proportion import interval
+from osteon.numerics.proportions import exact_interval
 from osteon.selection.kleene import Atom, Both, Constant, Either, Expression, Not
 from osteon.selection.rules import Conflict, Rule, conflicts
 from osteon.treatments.rows import NONE_STATED, Item, Sheet
@@ -87,7 +87,7 @@ def item_words(item: Item) -> str:
     """Return one parameter, complication or outcome in words, with the exact interval where a count is given."""
     parts = [item.text if not item.name or item.name in item.text else f"{item.name}: {item.text}"]
     if item.count is not None and item.of is not None:
-        low, high = (100 * x for x in interval(item.count, item.of))
+        low, high = (100 * x for x in exact_interval(item.count, item.of))
         share = 100 * item.count / item.of
         what = f" {item.of_what}" if item.of_what else ""
         parts.append(f"{item.count} of {item.of}{what}: {share:.3g} % (95 % interval {low:.3g} to {high:.3g} %)")
@@ -134,7 +134,7 @@ def item_tree(item: Item) -> dict[str, Any]:
 
     tree = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(item).items() if v not in (None, "", ())}
     if item.count is not None and item.of is not None:
-        tree["interval_percent"] = [round(100 * x, 4) for x in interval(item.count, item.of)]
+        tree["interval_percent"] = [round(100 * x, 4) for x in exact_interval(item.count, item.of)]
     return tree
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from osteon.errors import InputError
@@ -92,3 +94,71 @@ def policy(name: str, where: str) -> Mapping[str, Any]:
             f"Use one of: {', '.join(policies())}.",
         )
     return policies()[name]
+
+
+FILE, VARIABLE = "site.yaml", "OSTEON_SITE"
+
+
+def site_of(folder: Path, chosen: Mapping[str, Choice] | None = None) -> Site:
+    """Return the choices that hold for a case: of the site's file, then of ``site.yaml`` beside the case, then those given.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the case; may hold ``site.yaml``, a mapping of policy to choice.
+    chosen : mapping, optional
+        Choices of this call; they go before the files.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or names a policy or choice that there is not. The environment variable ``OSTEON_SITE`` names a
+        file that holds for every case.
+    """
+    found: dict[str, Choice] = {}
+    shared = os.environ.get(VARIABLE, "")
+    for file, must in ((Path(shared) if shared else None, True), (folder / FILE, False)):
+        if file is not None and (must or file.is_file()):
+            found |= _read(file)
+    return Site.with_choices({**found, **(chosen or {})})
+
+
+def choices_of(texts: Iterable[str]) -> dict[str, Choice]:
+    """Return choices as a command line gives them, ``policy=choice`` each.
+
+    Raises
+    ------
+    InputError
+        If one has no "=".
+    """
+    import yaml
+
+    found: dict[str, Choice] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InputError(
+                f"--site {text!r} has no '='.", "It is not clear what is chosen.", "Write --site mirels_fix_from=8."
+            )
+        found[name.strip()] = yaml.safe_load(value)
+    return found
+
+
+def _read(file: Path) -> dict[str, Choice]:
+    import yaml
+
+    try:
+        loaded = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"The site's policies in {file.name} cannot be read ({type(error).__name__}).",
+            "Patients would be judged by choices that the site did not make.",
+            f"Write a mapping of policy to choice; the policies: {', '.join(policies())}.",
+        ) from error
+    if not isinstance(loaded, dict):
+        raise InputError(
+            f"{file.name} holds no mapping.",
+            "Patients would be judged by choices that the site did not make.",
+            "Write, for example, `mirels_fix_from: 8`.",
+        )
+    return {str(name): value for name, value in loaded.items()}

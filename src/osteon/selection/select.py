@@ -18,7 +18,7 @@ from osteon.selection.judging import POLICIES, Judged, book
 from osteon.selection.missing import mattering
 from osteon.selection.policies import DEFAULT, Site
 from osteon.selection.red_flags import flags_of
-from osteon.selection.rules import states_of
+from osteon.selection.rules import Rule, states_of
 from osteon.selection.verdicts import Flag, Reason, Verdict, Verdicts
 from osteon.space.anatomy import structure
 from osteon.treatments.base import Treatment
@@ -26,6 +26,9 @@ from osteon.treatments.catalog import entries, treatment
 from osteon.treatments.rows import sheet
 
 OPEN = ("candidate", "candidate_with_cautions", "candidate_unchecked", "needs")
+MOST_WORDED = 20_000
+"""Reasons that are kept in words: about 15 for every rule."""
+_WORDED: dict[tuple[object, ...], tuple[Rule, Reason]] = {}
 
 
 def select(assessment: Assessment, policy: str = "strict", site: Site = DEFAULT, *, missing: bool = True) -> Verdicts:
@@ -220,20 +223,40 @@ class _Writer:
 
 
 def _reason(judged: Judged, answer: Answer) -> Reason:
-    rule, truths = judged.rule, answer.bench.truths
-    unknown = mattering(rule.when, truths, lambda: answer.bench.cubes(answer.book)) if judged.truth == "unknown" else ()
+    """Return one rule and how it came out, in words; lesions of which the same is known share it."""
+    rule, bench, truth = judged.rule, answer.bench, judged.truth
+    unknown: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+    if truth == "unknown":
+        unknown = mattering(rule.when, bench.truths, lambda: bench.cubes(answer.book))
+        said = tuple([bench.asked(f) for f in unknown])
+    elif truth != "not_applicable":
+        said = tuple([words for f in rule.facts if (words := bench.words(f))])
+    planned: tuple[str, ...] = ()
+    if judged.planned:
+        planned = tuple([m.text for m in rule.mitigations if bench.truths.of(m.when) == "true"])
+    key = (id(rule), judged.kind, truth, unknown, said, planned)
+    found = _WORDED.get(key)
+    if found is None or found[0] is not rule:
+        if len(_WORDED) >= MOST_WORDED:
+            _WORDED.clear()
+        found = _WORDED[key] = (rule, _worded(judged, unknown, said, planned))
+    return found[1]
+
+
+def _worded(judged: Judged, unknown: tuple[str, ...], said: tuple[str, ...], planned: tuple[str, ...]) -> Reason:
+    rule = judged.rule
     text = rule.because
     if rule.kind in ("caution", "support") and rule.then:
         text += f" {rule.then}"
     if rule.kind == "variant" and rule.then:
         text = f"{rule.then}: {text}"
     if judged.truth == "unknown":
-        text += " Cannot tell: " + " ".join([answer.bench.asked(f) for f in unknown])
-    elif judged.truth in ("true", "false") and rule.facts:
-        told = [words for f in rule.facts if (words := answer.bench.words(f))]
-        text += f" Here: {', '.join(told)}." if told else ""
+        text += " Cannot tell: " + " ".join(said)
+    elif said:
+        text += f" Here: {', '.join(said)}."
     if judged.planned:
-        text += " Planned: " + ", ".join(m.text for m in rule.mitigations if truths.of(m.when) == "true") + "."
+        text += " Planned: " + ", ".join(planned) + "."
     return Reason(
         rule_id=rule.id,
         kind=judged.kind,
