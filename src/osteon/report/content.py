@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from osteon.assessment.results import LesionAssessment, RequiredStructure, ScoreItem, ScoreResult
 from osteon.case.model import Case, Lesion
 from osteon.errors import OsteonError
-from osteon.facts import Fact, Interval, Known, NotApplicable, Unknown, vocabulary
+from osteon.facts import Fact, Interval, Known, NotApplicable, OneOf, Unknown, vocabulary
 from osteon.report import words
 from osteon.selection.explain import POLICY_WORDS, STATUS_ORDER, STATUS_WORDS, label, outside
 from osteon.selection.next_steps import NextStep, at_hand, cheapest, next_steps
@@ -138,6 +138,9 @@ def question_and_answer(journey: Journey, assessed: LesionAssessment) -> tuple[s
     beyond = outside(v for v in journey.verdicts.verdicts if v.lesion_id == assessed.lesion_id)
     if beyond:
         return asked, f"{beyond} {answer} What was measured stands below."
+    agree = facts.get("laterality_agrees")
+    if agree is not None and agree.value is False:
+        answer = f"The sides contradict each other: nothing local is done before the side is confirmed. {answer}"
     if asks:
         answer += f" First to be known: {words.joined(asks)}."
     if unknown and journey.case.studies:
@@ -184,6 +187,18 @@ def required_row(required: RequiredStructure) -> Row:
     state = words.STRUCTURE_STATUS[required.status]
     said = required.text if "cannot tell" in required.text else f"cannot tell: outline the {name}"
     return Row(name, state, said, "open")
+
+
+def contradictions(journey: Journey) -> list[Row]:
+    """Return what origins contradict each other about: whose, what they say, and where each stands."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for lesion in journey.assessment.lesions:
+        for fact in facts_of(lesion, journey.case.facts).values():
+            if isinstance(fact.state, OneOf) and fact.state.conflict:
+                said = words.state(fact.state, fact.unit).partition(" (")[0]
+                found.setdefault((words.sentence(label(fact.name)), said, words.origin(fact)), []).append(lesion.lesion_id)
+    every = len(journey.assessment.lesions)
+    return [Row(name, said, where, "" if len(ids) == every else _where(ids)) for (name, said, where), ids in found.items()]
 
 
 def fact_rows(facts: Mapping[str, Fact]) -> list[Row]:
@@ -279,7 +294,7 @@ def steps_of(journey: Journey, lesion_id: str) -> list[StepRow]:
     ]
 
 
-MOST_NAMED = 4
+STEP_NAMES = 4
 """Treatments that a step names before it counts."""
 
 
@@ -287,8 +302,8 @@ def step_does(step: NextStep) -> str:
     """Return what a step could do for which treatments."""
 
     def titles(names: tuple[str, ...]) -> str:
-        said = [treatment_words(n) for n in names[:MOST_NAMED]]
-        return words.joined(said if len(names) <= MOST_NAMED else [*said, f"{len(names) - MOST_NAMED} more"])
+        said = [treatment_words(n) for n in names[:STEP_NAMES]]
+        return words.joined(said if len(names) <= STEP_NAMES else [*said, f"{len(names) - STEP_NAMES} more"])
 
     told = []
     if step.opens:

@@ -99,6 +99,7 @@ def render(journey: Journey, files: Iterable[str] = ()) -> str:
         image_date=words.iso(image.date) if image is not None else "no planning image",
         alarms=content.alarms(journey),
         unasked=content.alarms(journey, "unknown"),
+        contradictions=content.contradictions(journey),
         board=board_of(journey),
         site=treatments_section.site_rows(journey),
         shared=content.shared_of(journey),
