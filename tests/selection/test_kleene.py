@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from osteon.errors import InputError
 from osteon.facts import FactType, Interval, Known, NotApplicable, OneOf, Unknown, vocabulary
-from osteon.selection.kleene import cells, conjunction, disjunction, evaluate, names, negation, parse
+from osteon.selection.kleene import cells, conjunction, disjunction, evaluate, names, negation
+from osteon.selection.parse import parse
 
 T, F, U, N = "true", "false", "unknown", "not_applicable"
 ALL = (T, F, U, N)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from osteon.facts import FactType, Interval, Known, NotApplicable, Unknown
 from osteon.selection.judging import comparisons_of
-from osteon.selection.kleene import Truths, conjunction, disjunction, evaluate, parse
+from osteon.selection.kleene import Truths, conjunction, disjunction, evaluate
 from osteon.selection.missing import Cubes, mattering, missing_sets
+from osteon.selection.parse import parse
 
 WORDS = {
     **{n: FactType(n, "bool", None, (), "?", "lesion") for n in "abc"},

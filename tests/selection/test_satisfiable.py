@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from osteon.errors import NumericalError
 from osteon.facts import FactType, Known
 from osteon.selection import satisfiable
-from osteon.selection.kleene import evaluate, parse
+from osteon.selection.kleene import evaluate
+from osteon.selection.parse import parse
 from osteon.selection.satisfiable import Solver
 
 

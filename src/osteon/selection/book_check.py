@@ -17,8 +17,9 @@ from osteon.evidence.quotes import index
 from osteon.evidence.source import QUOTATION
 from osteon.facts import FactType, Interval, Known, OneOf, State, vocabulary
 from osteon.selection.judging import refusal
-from osteon.selection.kleene import Atom, Constant, as_value, atoms, parse
+from osteon.selection.kleene import Atom, Constant, as_value, atoms
 from osteon.selection.page import Page, faults_of, pages_of
+from osteon.selection.parse import parse
 from osteon.selection.rules import EVERYWHERE, Rule, failing_examples, read_rules
 from osteon.selection.satisfiable import Solver, Wanted
 from osteon.selection.snapshot import GUIDELINES, TREATMENTS, Snapshot, installed

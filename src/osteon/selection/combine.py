@@ -10,7 +10,8 @@ from typing import Any
 
 from osteon.errors import InputError
 from osteon.facts import Interval, OneOf, State, Unknown, vocabulary
-from osteon.selection.kleene import Expression, evaluate, names, parse
+from osteon.selection.kleene import Expression, evaluate, names
+from osteon.selection.parse import parse
 from osteon.selection.rules import CLASSES, load_yaml
 from osteon.selection.verdicts import Status, Truth, Verdicts
 from osteon.treatments.catalog import ENTRIES, entries

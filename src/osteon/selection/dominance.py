@@ -10,7 +10,8 @@ from typing import Any
 
 from osteon.facts import State, vocabulary
 from osteon.selection.combine import OPEN, check_entry, rows_of, sources, statuses
-from osteon.selection.kleene import Expression, evaluate, parse
+from osteon.selection.kleene import Expression, evaluate
+from osteon.selection.parse import parse
 from osteon.selection.rules import load_yaml
 from osteon.selection.verdicts import Verdicts
 

@@ -23,7 +23,8 @@ from functools import cache
 
 from osteon.errors import InputError
 from osteon.facts import State, Unknown, vocabulary
-from osteon.selection.kleene import Atom, Expression, Truths, atoms, cells, parse
+from osteon.selection.kleene import Atom, Expression, Truths, atoms, cells
+from osteon.selection.parse import parse
 from osteon.selection.policies import DEFAULT, Site
 from osteon.selection.rules import EVERYWHERE, Rule, guideline, read_rules
 from osteon.selection.verdicts import RuleKind, Status, Truth

@@ -137,9 +137,7 @@ def choices_of(texts: Iterable[str]) -> dict[str, Choice]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise InputError(
-                f"--site {text!r} has no '='.", "It is not clear what is chosen.", "Write --site mirels_fix_from=8."
-            )
+            raise InputError(f"--site {text!r} has no '='.", "It is not clear what is chosen.", "Write --site mirels_fix_from=8.")
         found[name.strip()] = yaml.safe_load(value)
     return found
 

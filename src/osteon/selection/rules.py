@@ -11,7 +11,8 @@ from typing import Any, cast
 
 from osteon.errors import InputError
 from osteon.facts import Fact, Interval, Known, NotApplicable, OneOf, State, Unknown, vocabulary
-from osteon.selection.kleene import Expression, evaluate, names, parse
+from osteon.selection.kleene import Expression, evaluate, names
+from osteon.selection.parse import parse
 from osteon.selection.policies import DEFAULT, Site
 from osteon.selection.verdicts import RuleKind, Truth
 

@@ -14,7 +14,8 @@ from osteon.facts import Fact, FactType, Interval, Known, NotApplicable, OneOf, 
 from osteon.selection.answer import Answer, Bench
 from osteon.selection.explain import STATUS_ORDER, UNITS, label, state_words, status_words
 from osteon.selection.judging import Judged, book, judge, status_of
-from osteon.selection.kleene import Atom, Expression, as_value, parse
+from osteon.selection.kleene import Atom, Expression, as_value
+from osteon.selection.parse import parse
 from osteon.selection.policies import Site, policies
 from osteon.selection.rules import EVERYWHERE, load_yaml, states_of
 from osteon.selection.select import base_facts, joined, site_facts

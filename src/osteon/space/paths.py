@@ -13,7 +13,6 @@ import numpy as np
 from scipy import ndimage
 
 from osteon.errors import ImageError, NotOutlinedError
-from osteon.space import paths_kernels
 from osteon.space.gaps import Point as Point
 from osteon.space.gaps import edge_distance as edge_distance
 from osteon.space.gaps import gap_mm as gap_mm
@@ -105,6 +104,8 @@ def clearances(distances: Volume, start_mm: Array, end_mm: Array, step_mm: float
     """
     start, end, counts, _ = _segments(distances.grid, start_mm, end_mm, step_mm)
     values = np.ascontiguousarray(distances.array, np.float32)
+    from osteon.space import paths_kernels  # the compiler is loaded by whoever walks through an image
+
     return cast(Array, paths_kernels.least_values(values, start, end, counts))
 
 
@@ -132,6 +133,8 @@ def crossing(mask: Volume, start_mm: Array, end_mm: Array, step_mm: float = 0.5)
     """
     start, end, counts, length = _segments(mask.grid, start_mm, end_mm, step_mm)
     inside = np.ascontiguousarray(mask.array.astype(bool)).view(np.uint8)
+    from osteon.space import paths_kernels
+
     return cast(Array, paths_kernels.lengths_inside(inside, start, end, counts, length))
 
 
