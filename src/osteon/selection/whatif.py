@@ -248,7 +248,7 @@ def _outcomes(answer: Answer, fact: str, cells: Sequence[_Cell]) -> Iterator[tup
     for cell in cells:
         results.setdefault(status(cell), []).append(cell.said)
     for result, said in results.items():
-        if result != answer.status and len(said) == len(cells):
+        if result != answer.status and len(said) == len(cells) and not isinstance(state, Known):
             yield "told, whatever it is", result
         elif result != answer.status:
             yield " or ".join(said) if len(said) <= 4 else f"{', '.join(said[:3])} or another of {len(said)}", result
