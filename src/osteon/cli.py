@@ -63,7 +63,7 @@ CaseFolder = Annotated[Path, typer.Argument(metavar="CASE", help="Folder with ca
 PolicyOption = Annotated[Policy, typer.Option(help="Site policy; both are reported.")]
 SiteOption = Annotated[list[str] | None, typer.Option("--site", help="A site policy: mirels_fix_from=8. May be repeated.")]
 GoalOption = Annotated[Goal | None, typer.Option(help="Overrides the goal of the chart.")]
-Treatments = Annotated[str, typer.Option(help="Comma-separated names, or all.")]
+Treatments = Annotated[str, typer.Option("--treatments", "--treatment", help="Comma-separated names (rfa, cryo, ...), or all.")]
 Spacing = Annotated[float, typer.Option("--spacing", min=0.4, max=3.0, help="Grid of the final simulation [mm].")]
 Samples = Annotated[int, typer.Option(min=0, max=1000, help="Runs of the uncertainty ensemble; 0: nominal only.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the ensemble.")]
@@ -165,8 +165,10 @@ def _request(
     site: list[str] | None,
 ) -> PlanRequest:
     from osteon.planning.plan import PlanRequest
+    from osteon.treatments.names import rows_named
 
-    names = tuple(n.strip() for n in treatments.split(",") if n.strip()) or ("all",)
+    given = [n.strip() for n in treatments.split(",") if n.strip()] or ["all"]
+    names = tuple(dict.fromkeys(row for n in given for row in (("all",) if n == "all" else rows_named(n))))
     chosen: Any = None if goal is None else goal.value
     return PlanRequest(names, chosen, spacing, samples, seed, anyway, policy.value, _site(site))
 
