@@ -203,11 +203,12 @@ class Judge:
         """Return a row per lesion, or one with the error."""
         from osteon.assessment.assess import assess
         from osteon.case.load import load_case
+        from osteon.selection.policies import site_of
         from osteon.selection.select import select
 
         chart = file.parent.relative_to(self.folder).as_posix()
         try:
-            verdicts = select(assess(load_case(file)), self.policy, missing=False)
+            verdicts = select(assess(load_case(file)), self.policy, site_of(file.parent), missing=False, policies=(self.policy,))
         except OsteonError as error:
             return [Row(chart, error=error.what)]
         except Exception as error:  # one chart must not end the others

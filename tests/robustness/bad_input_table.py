@@ -1061,7 +1061,7 @@ TABLE: tuple[Bad, ...] = (
         "an unknown treatment",
         COMMAND,
         InputError,
-        ("'prayer'", "microwave"),
+        ("'prayer'", "osteon list treatments", "Did you mean"),
         argv("plan", "CASE", "--treatments", "prayer", "-q"),
     ),
     Bad("an unknown phantom", COMMAND, None, ("dragon", "femur"), argv("phantom", "dragon", "-o", "CASE/x")),

@@ -31,7 +31,14 @@ MOST_WORDED = 20_000
 _WORDED: dict[tuple[object, ...], tuple[Rule, Reason]] = {}
 
 
-def select(assessment: Assessment, policy: str = "strict", site: Site = DEFAULT, *, missing: bool = True) -> Verdicts:
+def select(
+    assessment: Assessment,
+    policy: str = "strict",
+    site: Site = DEFAULT,
+    *,
+    missing: bool = True,
+    policies: Sequence[str] = POLICIES,
+) -> Verdicts:
     """Judge every treatment of the catalogue for every lesion under every policy of distance.
 
     Parameters
@@ -44,6 +51,8 @@ def select(assessment: Assessment, policy: str = "strict", site: Site = DEFAULT,
         What the site has decided where the sources leave it open.
     missing : bool
         False: status and reasons only, without minimal sets and questions, as a cohort needs them.
+    policies : sequence of str
+        Those that are judged; the one of ``policy`` must be among them.
 
     Returns
     -------
@@ -56,7 +65,7 @@ def select(assessment: Assessment, policy: str = "strict", site: Site = DEFAULT,
     InputError
         If there is no such policy, or a treatment's rules cannot be read.
     """
-    if policy not in POLICIES:
+    if policy not in POLICIES or policy not in policies:
         raise InputError(
             f"There is no policy of distance {policy!r}.",
             "The policy decides whether less than 10 mm to a nerve excludes a treatment.",
@@ -77,8 +86,8 @@ def select(assessment: Assessment, policy: str = "strict", site: Site = DEFAULT,
                 facts = joined(base, found)
                 benches[found] = (Bench.of(states_of(facts)), only_read(facts))
             bench, read = benches[found]
-            answers += [Answer.to(lesion.lesion_id, name, p, book(which, site), bench, read, missing) for p in POLICIES]
-    beside = {p: [a for a in answers if a.policy == p] for p in POLICIES}
+            answers += [Answer.to(lesion.lesion_id, name, p, book(which, site), bench, read, missing) for p in policies]
+    beside = {p: [a for a in answers if a.policy == p] for p in policies}
     writer = _Writer(beside, flags)
     asked = questions(beside[policy], flags) if missing else ()
     return Verdicts(tuple(writer.verdict(a) for a in answers), asked, policy, tuple(flags), site.listed())

@@ -47,5 +47,5 @@ def rows_named(name: str) -> tuple[str, ...]:
     raise InputError(
         f"There is no treatment {name!r}.",
         "Only treatments in the catalogue can be asked about.",
-        f"Did you mean {' or '.join(near)}?" if near else "See `osteon list treatments`.",
+        (f"Did you mean {' or '.join(near)}? " if near else "") + "See `osteon list treatments`.",
     )
