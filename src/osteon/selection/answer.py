@@ -24,6 +24,7 @@ class Bench:
 
     truths: Truths
     _judged: dict[tuple[int, str], Judged] = field(default_factory=dict)
+    _by_id: dict[str, dict[int, Judged]] = field(default_factory=dict)
     _after: dict[tuple[str, object], Bench] = field(default_factory=dict)
     _whole: dict[int, tuple[RuleBook, tuple[Judged, ...]]] = field(default_factory=dict)
     _sets: dict[tuple[int, tuple[int, ...]], tuple[tuple[Judged, ...], Sets, bool]] = field(default_factory=dict)
@@ -49,7 +50,7 @@ class Bench:
         """Return how every rule of a book comes out; the same tuple where that is the same under both policies."""
         other = self._whole.get(id(book))
         if other is None or other[0] is not book:
-            found = tuple([self.judge(rule, policy) for rule in book.rules])
+            found = self._all(book, policy)
             self._whole[id(book)] = (book, found)
             return found
         anew = [self.judge(book.rules[place], policy) for place in book.mitigable]
@@ -59,6 +60,17 @@ class Bench:
         for each, place in zip(anew, book.mitigable, strict=True):
             listed[place] = each
         return tuple(listed)
+
+    def _all(self, book: RuleBook, policy: str) -> tuple[Judged, ...]:
+        """Return how every rule comes out; rules that other books shared are looked up, not judged."""
+        known = self._by_id.setdefault(policy, {})
+        try:
+            return tuple(map(known.__getitem__, book.ids))
+        except KeyError:
+            for rule in book.rules:
+                if id(rule) not in known:
+                    known[id(rule)] = self.judge(rule, policy)
+            return tuple(map(known.__getitem__, book.ids))
 
     def sets(self, answer: Answer) -> tuple[Sets, bool]:
         """Return the minimal sets of an answer and whether they were cut; the same where every rule came out the same."""

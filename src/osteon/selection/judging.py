@@ -58,12 +58,13 @@ MOST_WEIGHT = {"outside_scope": 6, "excluded": 5, "requirement": 4, "caution": 2
 
 @dataclass(frozen=True)
 class RuleBook:
-    """The rules of one treatment, and every comparison they make of each fact."""
+    """The rules of one treatment, and every comparison they make of each fact; ``ids``: of the rule objects, in their order."""
 
     rules: tuple[Rule, ...]
     comparisons: Mapping[str, tuple[Atom, ...]]
     readers: Mapping[str, tuple[int, ...]]
     mitigable: tuple[int, ...] = ()
+    ids: tuple[int, ...] = ()
     _values: dict[str, list[object]] = field(default_factory=dict, compare=False, repr=False)
 
     def values(self, fact: str, state: State) -> list[object]:
@@ -84,7 +85,7 @@ class RuleBook:
                 readers.setdefault(fact, {})[place] = None
         whole = comparisons_of(e for rule in listed for e in expressions_of(rule))
         planned = tuple(place for place, rule in enumerate(listed) if rule.mitigations)
-        return cls(listed, whole, {fact: tuple(places) for fact, places in readers.items()}, planned)
+        return cls(listed, whole, {fact: tuple(places) for fact, places in readers.items()}, planned, tuple(map(id, listed)))
 
 
 @dataclass(frozen=True)

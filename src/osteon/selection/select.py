@@ -161,7 +161,7 @@ class _Writer:
     def __init__(self, beside: Mapping[str, Sequence[Answer]], flags: Sequence[Flag]) -> None:
         self.held = {f.lesion_id for f in flags if f.truth == "true" and f.holds}
         self.scope = {name: kind.scope for name, kind in vocabulary().items()}
-        self.reasons: dict[tuple[int, int], tuple[Answer, Reason]] = {}
+        self.reasons: dict[int, tuple[Answer, dict[int, Reason]]] = {}
         self.shared: dict[int, tuple[Answer, tuple[Reason, ...], tuple[Reason, ...]]] = {}
         self.counts: dict[tuple[str, str, tuple[str, ...]], int] = {}
         self.bits = {name: 1 << i for i, name in enumerate(self.scope)}
@@ -217,18 +217,22 @@ class _Writer:
         """Return the reasons of an answer and its variants; the same for both policies where every rule came out the same."""
         found = self.shared.get(id(answer.judged))
         if found is None or found[0].bench is not answer.bench:
-            whole = [self.reason(j, answer) for j in answer.judged]
+            whole = self.all(answer)
             reasons = tuple([r for r in whole if r.kind != "variant"])
             found = answer, reasons, tuple([r for r in whole if r.kind == "variant"])
             self.shared[id(answer.judged)] = found
         return found[1:]
 
-    def reason(self, judged: Judged, answer: Answer) -> Reason:
-        """Return one rule and how it came out, in words."""
-        key = (id(judged), id(answer.bench))
-        if key not in self.reasons:
-            self.reasons[key] = (answer, _reason(judged, answer))
-        return self.reasons[key][1]
+    def all(self, answer: Answer) -> list[Reason]:
+        """Return every rule and how it came out, in words; what another treatment shared is looked up."""
+        _, known = self.reasons.setdefault(id(answer.bench), (answer, {}))
+        try:
+            return list(map(known.__getitem__, map(id, answer.judged)))
+        except KeyError:
+            for judged in answer.judged:
+                if id(judged) not in known:
+                    known[id(judged)] = _reason(judged, answer)
+            return list(map(known.__getitem__, map(id, answer.judged)))
 
 
 def _reason(judged: Judged, answer: Answer) -> Reason:
