@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-CHECKED = ("physics.bioheat", "tissue.bone", "treatments.microwave.pattern")
+CHECKED = ("physics.bioheat", "physics.multigrid", "physics.potential", "tissue.bone", "treatments.microwave.pattern")
 install_import_hook([f"osteon.{name}" for name in CHECKED], "typecheck.check")  # before anything of osteon is imported
 
 settings.register_profile("same", derandomize=True)  # the same examples each time, so that a red run is a change

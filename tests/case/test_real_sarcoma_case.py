@@ -80,7 +80,7 @@ def test_page_and_terminal_say_so_on_top_and_keep_the_measurements(real, tmp_pat
     assert not result.plans
     print_summary(result)
     told = " ".join(capsys.readouterr().out.split())
-    assert "L1: Outside scope: primary tumour." in told[: told.index("microwave:")]
+    assert "L1: Outside scope: primary tumour." in told[: told.index("L1 outside the knowledge base:")]
 
 
 @pytest.mark.real

@@ -22,6 +22,8 @@ TABLES = (
     "temperature-laws",
     "marrow-flow",
     "voxel-rules",
+    "optical",
+    "optical-laws",
 )
 
 

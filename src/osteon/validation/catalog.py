@@ -11,6 +11,9 @@ from osteon.validation.base import ReferenceCase, Run
 CASES = (
     ReferenceCase("pennes", "Bioheat against three exact solutions", "osteon.validation.pennes:run"),
     ReferenceCase("cem43", "Thermal dose against closed forms", "osteon.validation.cem43:run"),
+    ReferenceCase("spheroid", "Electrodes as lines against a spheroid and a sphere", "osteon.validation.spheroid:run", slow=True),
+    ReferenceCase("neumann", "Freezing against Neumann's plane front, and a case's energy", "osteon.validation.neumann:run"),
+    ReferenceCase("line-sink", "Freezing round a line against the exponential integral", "osteon.validation.line_sink:run"),
     ReferenceCase("mwa-liver", "Coaxial slot antenna in liver", "osteon.validation.mwa_liver:run"),
     ReferenceCase("mwa-eco", "Zone of the 2450 MHz antenna of seed 4 at 60 W", "osteon.validation.mwa_eco:run", slow=True),
 )
