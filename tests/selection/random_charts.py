@@ -36,7 +36,8 @@ HEAD = ("bone", "side", "region", "goal")
 """Facts that the head of a lesion tells."""
 FOLLOWING = (
     "laterality_agrees", "spinal", "bone_class", "vertebral_level", "vertebral_part", "segment", "long_bone", "mirels_score",
-    "sins_score", "katagiri_score", "harrington_group", "radiosensitivity",
+    "sins_score", "katagiri_score", "harrington_group", "radiosensitivity", "oligometastatic_count", "background_opioid_mg_day",
+    "background_opioid_long_acting",
 )  # fmt: skip
 """Facts that follow from others; a chart that states them as well could contradict itself."""
 WORDS = ("none", "another one")
@@ -164,6 +165,10 @@ def _entries(rng: random.Random, scope: str, unknown: float, suits: Mapping[str,
         if kind.valid_days and not isinstance(entry, (dict, list)):
             entry = {"value": entry, "date": (TODAY - timedelta(days=rng.randrange(2 * kind.valid_days))).isoformat()}
         found[name] = entry
+    if found.get("sex", "female") == "male" or not isinstance(found.get("age_years", 30), (int, float)):
+        found.pop("pregnant", None)  # it follows from sex and age
+    elif float(found.get("age_years", 30)) >= 60:
+        found.pop("pregnant", None)
     return found
 
 
