@@ -31,7 +31,6 @@ SIGNS = {
     "outside_scope": "o",
 }
 """One letter per status, so that a lesion fits on one line."""
-OPEN = ("candidate", "candidate_with_cautions", "candidate_unchecked")
 DECIDING = ("exclusion", "requirement")
 NOTHING = "nothing: every treatment is decided"
 CHUNK = 16
@@ -69,6 +68,8 @@ class Row:
     @property
     def has_option(self) -> bool:
         """Whether a treatment is open."""
+        from osteon.selection.verdicts import OPEN
+
         return any(status in OPEN for status in self.status.values())
 
 

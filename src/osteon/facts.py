@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
-from importlib import resources
 from typing import Any, Literal
+
+from osteon.data_files import read_data
 
 Scalar = bool | float | int | str
 OriginKind = Literal["chart", "image", "inferred", "assumed", "synthetic"]
@@ -131,10 +132,7 @@ def vocabulary() -> Mapping[str, FactType]:
     Mapping of str to FactType
         By name, in the order of ``facts.yaml``.
     """
-    import yaml
-
-    text = resources.files("osteon").joinpath("facts.yaml").read_text(encoding="utf-8")
-    entries: dict[str, dict[str, Any]] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    entries: dict[str, dict[str, Any]] = read_data("osteon", "facts.yaml")
     return {
         name: FactType(
             name=name,

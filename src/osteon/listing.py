@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from osteon.data_files import read_data
 from osteon.errors import InputError
 
 if TYPE_CHECKING:
     from osteon.treatments.catalog import Entry
 
 Table = tuple[tuple[str, ...], list[tuple[object, ...]]]
-
-
-def _yaml(package: str, name: str) -> Any:
-    import yaml
-
-    text = resources.files(package).joinpath(name).read_text(encoding="utf-8")
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def _simulated(entry: Entry) -> bool:
@@ -31,7 +24,7 @@ def _treatments() -> Table:
 
     rows: list[tuple[object, ...]] = []
     for entry in entries().values():
-        count = len(_yaml(f"osteon.treatments.{entry.name}", "devices.yaml")) if _simulated(entry) else "-"
+        count = len(read_data(f"osteon.treatments.{entry.name}", "devices.yaml")) if _simulated(entry) else "-"
         rows.append((entry.name, entry.family, count))
     return ("treatment", "family", "devices"), rows
 
@@ -43,28 +36,28 @@ def _devices() -> Table:
     for entry in entries().values():
         if not _simulated(entry):
             continue
-        for name, device in _yaml(f"osteon.treatments.{entry.name}", "devices.yaml").items():
+        for name, device in read_data(f"osteon.treatments.{entry.name}", "devices.yaml").items():
             rows.append((name, entry.name, device.get("title", "")))
     return ("device", "treatment", "what"), rows
 
 
 def _structures() -> Table:
     rows: list[tuple[object, ...]] = []
-    for key, entry in _yaml("osteon.space", "structures.yaml").items():
+    for key, entry in read_data("osteon.space", "structures.yaml").items():
         for side in ("left", "right") if entry.get("sided") else (None,):
             rows.append((f"{key}_{side}" if side else key, entry["kind"], entry.get("code") or "-", entry["meaning"]))
     return ("structure", "kind", "SNOMED CT", "meaning"), rows
 
 
 def _facts() -> Table:
-    entries = _yaml("osteon", "facts.yaml")
+    entries = read_data("osteon", "facts.yaml")
     return ("fact", "scope", "unit", "question"), [(n, e["scope"], e.get("unit") or "-", e["ask"]) for n, e in entries.items()]
 
 
 def _limits() -> Table:
     rows: list[tuple[object, ...]] = [
         (name, e["applies_to"], e["quantity"], e["warn"], e["limit"], e["unit"])
-        for name, e in _yaml("osteon.tissue", "tolerance.yaml").items()
+        for name, e in read_data("osteon.tissue", "tolerance.yaml").items()
     ]
     return ("id", "applies to", "quantity", "warn", "limit", "unit"), rows
 

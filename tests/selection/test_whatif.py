@@ -9,8 +9,8 @@ from selection_cases import assessment, fit
 
 from osteon.facts import Known, vocabulary
 from osteon.selection.select import select
-from osteon.selection.verdicts import Status
-from osteon.selection.whatif import OPEN, Change, answers, settings, would_change
+from osteon.selection.verdicts import OPEN, Status
+from osteon.selection.whatif import Change, answers, settings, would_change
 
 
 def changes(name: str = "microwave", most: int | None = None, **facts: object) -> tuple[Status, tuple[Change, ...]]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
 from osteon.assessment.measure_base import Gap, family, threshold
 from osteon.assessment.results import RequiredStructure
+from osteon.data_files import read_data
 from osteon.space.anatomy import Anatomy, Structure, structure, structures
 from osteon.space.drawn import open_ends
 from osteon.space.paths import edge_distance, gap_mm, unseen_edge
@@ -33,10 +33,7 @@ class Demand:
 @cache
 def rules() -> Mapping[str, Any]:
     """Return ``required.yaml``."""
-    import yaml
-
-    text = resources.files("osteon.assessment").joinpath("required.yaml").read_text(encoding="utf-8")
-    loaded: Mapping[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    loaded: Mapping[str, Any] = read_data("osteon.assessment", "required.yaml")
     return loaded
 
 

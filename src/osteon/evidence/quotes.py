@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from osteon.data_files import read_data
 from osteon.errors import MissingError
 from osteon.evidence.source import OPENING, QUOTATION, quote_keys
 
@@ -60,10 +60,7 @@ def digest(text: str) -> str:
 @cache
 def index() -> Index:
     """Return the stored index ``quotes.yaml``."""
-    import yaml
-
-    text = resources.files("osteon.evidence").joinpath("quotes.yaml").read_text(encoding="utf-8")
-    tree: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    tree: dict[str, Any] = read_data("osteon.evidence", "quotes.yaml")
     quotes = [Quote(**entry) for entry in tree["quotes"]]
     return Index(dict(tree["papers"]), {(q.seed, q.words): q for q in quotes})
 

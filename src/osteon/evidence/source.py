@@ -9,6 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
+from osteon.data_files import parse_data
 from osteon.errors import MissingError
 from osteon.evidence.value import Value
 
@@ -62,13 +63,10 @@ def papers() -> Mapping[str, Paper]:
     MissingError
         If a file in ``evidence/papers`` lacks a part or names another id than its own.
     """
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     found: dict[str, Paper] = {}
     folder = resources.files("osteon.evidence").joinpath("papers")
     for file in sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name):
-        entry: dict[str, Any] = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)
+        entry: dict[str, Any] = parse_data(file.read_text(encoding="utf-8"))
         faults = [k for k in ("id", "title", "note", "status") if not str(entry.get(k) or "").strip()]
         if faults or f"{entry['id']}.yaml" != file.name or entry["status"] not in STATUSES:
             raise MissingError(

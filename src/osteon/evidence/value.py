@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 import numpy as np
+
+from osteon.data_files import read_data
 
 
 @dataclass(frozen=True)
@@ -141,10 +142,7 @@ def values_in(package: str, name: str) -> dict[str, Value]:
     package, name : str
         Where the YAML file lies, for example ``"osteon.case", "segment.yaml"``.
     """
-    import yaml
-
-    text = resources.files(package).joinpath(name).read_text(encoding="utf-8")
-    entries: dict[str, dict[str, Any]] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    entries: dict[str, dict[str, Any]] = read_data(package, name)
     return {
         key: Value(float(e["number"]), e["unit"], spread_from(e["spread"]), e["source"], bool(e["verified"]))
         for key, e in entries.items()

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 
+from osteon.data_files import read_data
 from osteon.space.anatomy import Structure, structures
 
 
 @cache
 def totalsegmentator() -> Mapping[int, tuple[str, str]]:
     """Return TotalSegmentator's classes: number to its own name and to the structure id."""
-    import yaml
-
-    text = resources.files("osteon.io").joinpath("totalsegmentator.yaml").read_text(encoding="utf-8")
-    entries = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    entries = read_data("osteon.io", "totalsegmentator.yaml")
     return {int(k): (str(v["name"]), str(v["structure"])) for k, v in entries.items()}
 
 

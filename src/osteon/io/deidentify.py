@@ -10,13 +10,13 @@ import secrets
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 from pydicom.dataset import Dataset
 
 from osteon.cache import write_atomically
+from osteon.data_files import read_data
 from osteon.errors import ImageError, InputError
 from osteon.io.class_names import structure_named
 
@@ -67,10 +67,7 @@ class _Allowed:
 @cache
 def table() -> Mapping[str, Any]:
     """Return the table of ``deidentify.yaml``: what is kept, emptied, replaced and removed."""
-    import yaml
-
-    text = resources.files("osteon.io").joinpath("deidentify.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    loaded: dict[str, Any] = read_data("osteon.io", "deidentify.yaml")
     return {k: frozenset(v) if isinstance(v, list) and k != "own_roots" else v for k, v in loaded.items()}
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any, cast
 
 import numpy as np
 from scipy import fft, ndimage
 
+from osteon.data_files import read_data
 from osteon.evidence.value import Value, spread_from
 from osteon.space.volume import Array, Grid, Volume
 
@@ -24,10 +24,7 @@ ENDS_AT_MM = 0.01
 @cache
 def numbers() -> Mapping[str, Value]:
     """Return the settings of ``register.yaml``, each with unit, spread and source."""
-    import yaml
-
-    text = resources.files("osteon.io").joinpath("register.yaml").read_text(encoding="utf-8")
-    entries: dict[str, dict[str, Any]] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    entries: dict[str, dict[str, Any]] = read_data("osteon.io", "register.yaml")
     return {
         name: Value(float(e["number"]), e["unit"], spread_from(e["spread"]), e["source"], bool(e["verified"]))
         for name, e in entries.items()

@@ -11,9 +11,9 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any, Literal
 
+from osteon.data_files import read_data
 from osteon.errors import InputError
 from osteon.io.class_names import structure_named
 from osteon.space.anatomy import Structure, structure, structures
@@ -64,10 +64,7 @@ class Resolved:
 
 @cache
 def _table() -> dict[str, Any]:
-    import yaml
-
-    text = resources.files("osteon.io").joinpath("structure_names.yaml").read_text(encoding="utf-8")
-    found: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    found: dict[str, Any] = read_data("osteon.io", "structure_names.yaml")
     return found
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from typing import Any
 
+from osteon.data_files import read_data
 from osteon.errors import MissingError
 from osteon.evidence.source import cite
 
@@ -25,10 +25,7 @@ def table(name: str) -> Mapping[str, Any]:
     MissingError
         If it names a source that the library does not hold, or an entry with ``number`` has no source.
     """
-    import yaml
-
-    text = resources.files("osteon.ledgers").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    loaded: Mapping[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    loaded: Mapping[str, Any] = read_data("osteon.ledgers", f"{name}.yaml")
     bare = list(_bare(loaded, name))
     if bare:
         raise MissingError(

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
+from osteon.data_files import read_data
 from osteon.errors import InputError
 from osteon.evidence.value import Fixed, Value, spread_from
 from osteon.tissue.properties import Constants
@@ -92,11 +92,8 @@ class Ice:
 @cache
 def constants() -> dict[str, Value]:
     """Return the constants of ``freezing.yaml`` by name."""
-    import yaml
-
-    text = resources.files("osteon.physics").joinpath("freezing.yaml").read_text(encoding="utf-8")
     found = {}
-    for name, entry in yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)).items():
+    for name, entry in read_data("osteon.physics", "freezing.yaml").items():
         spread = Fixed() if entry.get("spread", "fixed") == "fixed" else spread_from(entry["spread"])
         found[name] = Value(float(entry["value"]), str(entry["unit"]), spread, str(entry["source"]), bool(entry["verified"]))
     return found

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from typing import Any
 
+from osteon.data_files import read_data
 from osteon.evidence.value import Value, spread_from
 
 
@@ -19,10 +19,7 @@ def values() -> Mapping[str, Value]:
     Mapping of str to Value
         Number, unit, spread, source and whether it was read there.
     """
-    import yaml
-
-    text = resources.files("osteon.planning").joinpath("geometry.yaml").read_text(encoding="utf-8")
-    entries: dict[str, dict[str, Any]] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    entries: dict[str, dict[str, Any]] = read_data("osteon.planning", "geometry.yaml")
     return {
         name: Value(float(e["number"]), str(e["unit"]), spread_from(e["spread"]), str(e["source"]), bool(e["verified"]))
         for name, e in entries.items()

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from osteon.numerics.proportions import exact_interval
 from osteon.report import words
 from osteon.report.content import Row, treatment_title, treatment_words
-from osteon.selection.combine import OPEN, Combination, combinations
+from osteon.selection.combine import Combination, combinations
 from osteon.selection.dominance import NO_EVIDENCE, Compared, Covered, compared, covered
 from osteon.selection.explain import STATUS_ORDER, STATUS_WORDS, VARIANT_WORDS, label, one_line
 from osteon.selection.policies import policies
 from osteon.selection.rules import conflicts
-from osteon.selection.verdicts import Reason, Verdict
+from osteon.selection.verdicts import OPEN, Reason, Verdict
 from osteon.selection.views import SPECIALTY_WORDS, sheet_of, specialties_of
 from osteon.selection.whatif import answers, states_at, would_change
 from osteon.treatments.rows import NONE_STATED, PROFILE, SPECIALTIES, Item, Sheet

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
+from osteon.data_files import read_data
 from osteon.errors import InputError
 from osteon.facts import Interval, OneOf, State, Unknown, vocabulary
 from osteon.selection.kleene import Expression, evaluate, names
 from osteon.selection.parse import parse
-from osteon.selection.rules import CLASSES, load_yaml
-from osteon.selection.verdicts import Status, Truth, Verdicts
+from osteon.selection.rules import CLASSES
+from osteon.selection.verdicts import OPEN, POSSIBLE, Status, Truth, Verdicts
 from osteon.treatments.catalog import ENTRIES, entries
 
-OPEN: tuple[Status, ...] = ("candidate", "candidate_with_cautions", "candidate_unchecked")
-POSSIBLE: tuple[Status, ...] = (*OPEN, "needs")
 SIDES = ("first", "then", "beside")
 KEYS = {"id", *SIDES, "when", "text", "interval", "source", "class", "extract", "conflicts"}
 
@@ -88,7 +86,7 @@ def orders() -> tuple[Order, ...]:
     InputError
         If an entry has an unknown key, row, fact or class of source, or lacks its words or source.
     """
-    whole = load_yaml(resources.files("osteon.selection").joinpath("combinations.yaml").read_text(encoding="utf-8"))
+    whole = read_data("osteon.selection", "combinations.yaml")
     groups = {str(name): rows_of(rows, f"group {name}") for name, rows in whole["groups"].items()}
     return tuple(_order(entry, groups) for entry in whole["entries"])
 

@@ -8,9 +8,9 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from osteon.data_files import parse_data
 from osteon.errors import InputError
 from osteon.selection.page import pages_of
-from osteon.selection.rules import load_yaml
 from osteon.selection.snapshot import Snapshot, installed
 
 SECTIONS = ("rules", "parameters", "complications", "outcomes")
@@ -72,7 +72,7 @@ class Coverage:
 @cache
 def _stored() -> Mapping[str, Any]:
     text = resources.files("osteon.evidence").joinpath("coverage.yaml").read_text(encoding="utf-8")
-    stored: Mapping[str, Any] = load_yaml(text)
+    stored: Mapping[str, Any] = parse_data(text)
     return stored
 
 

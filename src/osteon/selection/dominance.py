@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
+from osteon.data_files import read_data
 from osteon.facts import State, vocabulary
-from osteon.selection.combine import OPEN, check_entry, rows_of, sources, statuses
+from osteon.selection.combine import check_entry, rows_of, sources, statuses
 from osteon.selection.kleene import Expression, evaluate
 from osteon.selection.parse import parse
-from osteon.selection.rules import load_yaml
-from osteon.selection.verdicts import Verdicts
+from osteon.selection.verdicts import OPEN, Verdicts
 
 KEYS = {"id", "dominated", "by", "when", "because", "comparative", "source", "class", "extract", "conflicts"}
 COMPARED = {"between", "text", "source", "class", "conflicts"}
@@ -137,9 +136,7 @@ def comparisons() -> tuple[Compared, ...]:
 
 @cache
 def _whole() -> Mapping[str, Any]:
-    loaded: Mapping[str, Any] = load_yaml(
-        resources.files("osteon.selection").joinpath("dominance.yaml").read_text(encoding="utf-8")
-    )
+    loaded: Mapping[str, Any] = read_data("osteon.selection", "dominance.yaml")
     return loaded
 
 

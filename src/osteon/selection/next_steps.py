@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from osteon.assessment.results import Assessment, LesionAssessment
 from osteon.case.model import Case
+from osteon.data_files import read_data
 from osteon.facts import Fact, Unknown, possible, vocabulary
 from osteon.selection.verdicts import Verdicts
 
@@ -73,10 +73,7 @@ class NextStep:
 @cache
 def examinations() -> Mapping[str, Any]:
     """Return ``examinations.yaml``."""
-    import yaml
-
-    text = resources.files("osteon.selection").joinpath("examinations.yaml").read_text(encoding="utf-8")
-    loaded: Mapping[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    loaded: Mapping[str, Any] = read_data("osteon.selection", "examinations.yaml")
     return loaded
 
 

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from osteon.data_files import read_data
 from osteon.errors import InputError
 
 Choice = bool | int | float | str
@@ -72,10 +72,7 @@ DEFAULT = Site()
 @cache
 def policies() -> Mapping[str, Mapping[str, Any]]:
     """Return ``policies.yaml``: by id, title, choices (the default first), words, source."""
-    import yaml
-
-    text = resources.files("osteon.selection").joinpath("policies.yaml").read_text(encoding="utf-8")
-    loaded: Mapping[str, Mapping[str, Any]] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    loaded: Mapping[str, Mapping[str, Any]] = read_data("osteon.selection", "policies.yaml")
     return loaded
 
 

@@ -9,6 +9,7 @@ from functools import cache, cached_property
 from importlib import resources
 from typing import Any, cast
 
+from osteon.data_files import parse_data, read_data
 from osteon.errors import InputError
 from osteon.facts import Fact, Interval, Known, NotApplicable, OneOf, State, Unknown, vocabulary
 from osteon.selection.kleene import Expression, evaluate, names
@@ -189,20 +190,12 @@ def guideline(name: str, site: Site = DEFAULT) -> tuple[Rule, ...]:
             "A treatment that includes them would be judged without them.",
             f"Include one of: {known}.",
         )
-    return read_rules(load_yaml(file.read_text(encoding="utf-8")), f"guidelines/{name}.yaml", site)
-
-
-def load_yaml(text: str) -> Any:
-    """Read YAML with the fast safe loader."""
-    import yaml
-
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return read_rules(parse_data(file.read_text(encoding="utf-8")), f"guidelines/{name}.yaml", site)
 
 
 @cache
 def conflicts() -> Mapping[str, Conflict]:
     """Return the decision register ``evidence/conflicts.yaml``, by id."""
-    text = resources.files("osteon.evidence").joinpath("conflicts.yaml").read_text(encoding="utf-8")
     return {
         e["id"]: Conflict(
             id=e["id"],
@@ -214,7 +207,7 @@ def conflicts() -> Mapping[str, Conflict]:
             policy=e.get("policy", ""),
             also=tuple(e.get("also", ())),
         )
-        for e in load_yaml(text)
+        for e in read_data("osteon.evidence", "conflicts.yaml")
     }
 
 

@@ -19,13 +19,12 @@ from osteon.selection.missing import mattering
 from osteon.selection.policies import DEFAULT, Site
 from osteon.selection.red_flags import flags_of
 from osteon.selection.rules import Rule, states_of
-from osteon.selection.verdicts import Flag, Reason, Verdict, Verdicts
+from osteon.selection.verdicts import POSSIBLE, Flag, Reason, Verdict, Verdicts
 from osteon.space.anatomy import structure
 from osteon.treatments.base import Treatment
 from osteon.treatments.catalog import entries, treatment
 from osteon.treatments.rows import sheet
 
-OPEN = ("candidate", "candidate_with_cautions", "candidate_unchecked", "needs")
 MOST_WORDED = 20_000
 """Reasons that are kept in words: about 15 for every rule."""
 _WORDED: dict[tuple[object, ...], tuple[Rule, Reason]] = {}
@@ -186,7 +185,7 @@ class _Writer:
         """Return the verdict of one answer."""
         ranked = sorted(answer.sets, key=lambda s: (-self.changes(answer, s[0]), not s[1], len(s[0]), s[0]))
         reasons, variants = self.reasons_of(answer)
-        waits = answer.lesion_id in self.held and answer.status in OPEN
+        waits = answer.lesion_id in self.held and answer.status in POSSIBLE
         return Verdict(
             lesion_id=answer.lesion_id,
             treatment=answer.treatment,

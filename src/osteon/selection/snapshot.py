@@ -19,10 +19,11 @@ from typing import Any
 
 from osteon import __version__
 from osteon.cache import write_atomically
+from osteon.data_files import parse_data
 from osteon.errors import InputError
 from osteon.selection.judging import RuleBook, refusal
 from osteon.selection.policies import DEFAULT, Site
-from osteon.selection.rules import EVERYWHERE, Rule, conflicts, load_yaml, read_rules
+from osteon.selection.rules import EVERYWHERE, Rule, conflicts, read_rules
 from osteon.treatments.catalog import entries, treatment
 
 SCHEMA = "osteon-rules/1"
@@ -73,7 +74,7 @@ class Snapshot:
 
 @cache
 def _parsed(text: str) -> Any:
-    return load_yaml(text)
+    return parse_data(text)
 
 
 @cache

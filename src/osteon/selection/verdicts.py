@@ -8,6 +8,10 @@ from typing import Literal
 Status = Literal[
     "excluded", "not_indicated", "needs", "candidate_unchecked", "candidate_with_cautions", "candidate", "outside_scope"
 ]
+OPEN: tuple[Status, ...] = ("candidate", "candidate_with_cautions", "candidate_unchecked")
+"""Statuses under which a treatment may be done."""
+POSSIBLE: tuple[Status, ...] = (*OPEN, "needs")
+"""And under which it may turn out so."""
 Truth = Literal["true", "false", "unknown", "not_applicable"]
 RuleKind = Literal["exclusion", "requirement", "caution", "support", "variant", "red_flag"]
 

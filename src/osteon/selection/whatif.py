@@ -10,6 +10,7 @@ from itertools import groupby, pairwise
 from typing import Any
 
 from osteon.assessment.results import Assessment
+from osteon.data_files import parse_data, read_data
 from osteon.facts import Fact, FactType, Interval, Known, NotApplicable, OneOf, State, Unknown, vocabulary
 from osteon.selection.answer import Answer, Bench
 from osteon.selection.explain import STATUS_ORDER, UNITS, label, state_words, status_words
@@ -17,13 +18,11 @@ from osteon.selection.judging import Judged, book, judge, status_of
 from osteon.selection.kleene import Atom, Expression, as_value
 from osteon.selection.parse import parse
 from osteon.selection.policies import Site, policies
-from osteon.selection.rules import EVERYWHERE, load_yaml, states_of
+from osteon.selection.rules import EVERYWHERE, states_of
 from osteon.selection.select import base_facts, joined, site_facts
-from osteon.selection.verdicts import Status, Verdicts
+from osteon.selection.verdicts import OPEN, Status, Verdicts
 from osteon.treatments.catalog import entries, treatment
 
-OPEN: tuple[Status, ...] = ("candidate", "candidate_with_cautions", "candidate_unchecked")
-"""Statuses under which a treatment may be done."""
 SHUT: tuple[Status, ...] = ("excluded", "not_indicated", "outside_scope")
 
 
@@ -57,7 +56,7 @@ class Change:
 @cache
 def settings() -> Mapping[str, Any]:
     """Return ``whatif.yaml``."""
-    loaded: Mapping[str, Any] = load_yaml(resources.files("osteon.selection").joinpath("whatif.yaml").read_text(encoding="utf-8"))
+    loaded: Mapping[str, Any] = read_data("osteon.selection", "whatif.yaml")
     return loaded
 
 
@@ -360,4 +359,4 @@ def _expanded(rules: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 @cache
 def _raw(name: str) -> tuple[Mapping[str, Any], ...]:
     file = resources.files("osteon.selection").joinpath("guidelines", f"{name}.yaml")
-    return tuple(_expanded(load_yaml(file.read_text(encoding="utf-8"))))
+    return tuple(_expanded(parse_data(file.read_text(encoding="utf-8"))))

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
-from importlib import resources
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from osteon.data_files import read_data
 from osteon.errors import InputError, NotOutlinedError
 from osteon.space.volume import Array, Grid, Volume
 
@@ -87,10 +87,7 @@ class Structure:
 @cache
 def structures() -> Mapping[str, Structure]:
     """Return the closed vocabulary of structures, by id."""
-    import yaml
-
-    text = resources.files("osteon.space").joinpath("structures.yaml").read_text(encoding="utf-8")
-    entries: dict[str, dict[str, Any]] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    entries: dict[str, dict[str, Any]] = read_data("osteon.space", "structures.yaml")
     found: dict[str, Structure] = {}
     for key, entry in entries.items():
         sides: tuple[Literal["left", "right"] | None, ...] = ("left", "right") if entry.get("sided") else (None,)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib import resources
 from types import MappingProxyType
 from typing import Any
 
+from osteon.data_files import read_data
 from osteon.errors import InputError
 from osteon.evidence.value import Fixed, Normal, Spread, Value, spread_from
 
@@ -122,10 +122,7 @@ class Constants:
 
 
 def _read(name: str) -> dict[str, dict[str, Value]]:
-    import yaml
-
-    text = resources.files("osteon.tissue").joinpath("data", f"{name}.yaml").read_text(encoding="utf-8")
-    table: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    table: dict[str, Any] = read_data("osteon.tissue", "data", f"{name}.yaml")
     columns = table.get("columns")
     found: dict[str, dict[str, Value]] = {}
     for tissue_name, given in table["tissues"].items():

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any, Literal, cast, get_args
 
+from osteon.data_files import read_data
 from osteon.errors import InputError
 from osteon.evidence.value import Fixed, Value
 from osteon.space.anatomy import Kind, Structure, structures
@@ -97,10 +97,7 @@ def limits() -> tuple[Limit, ...]:
     InputError
         If an entry is incomplete or names a structure that does not exist.
     """
-    import yaml
-
-    text = resources.files("osteon.tissue").joinpath("tolerance.yaml").read_text(encoding="utf-8")
-    entries: dict[str, dict[str, Any]] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    entries: dict[str, dict[str, Any]] = read_data("osteon.tissue", "tolerance.yaml")
     return tuple(_limit(name, entry) for name, entry in entries.items())
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
-from importlib import resources
 
+from osteon.data_files import read_data
 from osteon.errors import InputError
 from osteon.treatments.catalog import entries
 
@@ -14,10 +14,7 @@ from osteon.treatments.catalog import entries
 @cache
 def aliases() -> Mapping[str, tuple[str, ...]]:
     """Return ``aliases.yaml``: short name to names of rows."""
-    import yaml
-
-    text = resources.files("osteon.treatments").joinpath("aliases.yaml").read_text(encoding="utf-8")
-    loaded = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    loaded = read_data("osteon.treatments", "aliases.yaml")
     return {str(short): tuple(names) for short, names in loaded.items()}
 
 

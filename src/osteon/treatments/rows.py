@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib import resources
 from typing import Any, final
 
+from osteon.data_files import read_data
 from osteon.errors import InputError
 from osteon.facts import Fact
 from osteon.space.anatomy import Anatomy, Structure
@@ -131,15 +131,12 @@ def read(package: str) -> Mapping[str, Any]:
     InputError
         If there is no such file.
     """
-    import yaml
-
     try:
-        text = resources.files(package).joinpath("rules.yaml").read_text(encoding="utf-8")
+        loaded = read_data(package, "rules.yaml")
     except (FileNotFoundError, ModuleNotFoundError) as error:
         raise InputError(
             f"There are no rules in {package}.", "A treatment without rules cannot be judged.", "Add its rules.yaml."
         ) from error
-    loaded = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     whole: Mapping[str, Any] = loaded if isinstance(loaded, dict) else {"rules": loaded}
     return whole
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from osteon.assessment.results import ScoreItem, ScoreResult
+from osteon.data_files import read_data
 from osteon.facts import Fact, Interval, Known, NotApplicable, OneOf, State, Unknown
 from osteon.space.anatomy import Structure
 
@@ -17,10 +17,7 @@ Score = Callable[[Mapping[str, Fact], Structure | None, str], ScoreResult]
 @cache
 def table(name: str) -> Mapping[str, Any]:
     """Return the YAML of a score."""
-    import yaml
-
-    text = resources.files("osteon.assessment.scores").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    loaded: Mapping[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    loaded: Mapping[str, Any] = read_data("osteon.assessment.scores", f"{name}.yaml")
     return loaded
 
 

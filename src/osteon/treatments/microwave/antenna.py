@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
+from osteon.data_files import read_data
 from osteon.errors import InputError, SettingError
 from osteon.evidence.value import Value, spread_from
 from osteon.physics.electromagnetic import LIGHT_SPEED, Discretisation, Field, Section, Side, discretise, graded_nodes, solve_wave
@@ -148,10 +148,7 @@ class Coax:
 @cache
 def devices() -> Mapping[str, Device]:
     """Return the devices of ``devices.yaml``, by id."""
-    import yaml
-
-    text = resources.files("osteon.treatments.microwave").joinpath("devices.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, Device] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    loaded: dict[str, Device] = read_data("osteon.treatments.microwave", "devices.yaml")
     return loaded
 
 

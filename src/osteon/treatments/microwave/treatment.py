@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from importlib import resources
 from typing import Any, final
 
 import numpy as np
 
+from osteon.data_files import read_data
 from osteon.errors import SettingError
 from osteon.facts import Fact
 from osteon.space.anatomy import Anatomy, Structure
@@ -174,7 +174,4 @@ def move_tip(pose: NeedlePose, centre_mm: Any, beyond_mm: float) -> NeedlePose:
 
 
 def _load(name: str) -> Any:
-    import yaml
-
-    text = resources.files("osteon.treatments.microwave").joinpath(name).read_text(encoding="utf-8")
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return read_data("osteon.treatments.microwave", name)
