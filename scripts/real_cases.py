@@ -1,6 +1,7 @@
 """Plan the real pelvis of docs/cases.md: implant the declared lesions, fill in the chart, answer, and write the pages.
 
-usage: scripts/real_cases.py [OUT]      default: out/real (untracked); reads ../shared/data/pelvis_ct or OSTEON_SHARED
+usage: scripts/real_cases.py [OUT] [CASES] [TREATMENTS]      default: out/real A1,A2,B1,B2 microwave
+       scripts/real_cases.py out/real A2 rfa,cryo            OUT is untracked; reads ../shared/data/pelvis_ct or OSTEON_SHARED
 
 The images are real, the lesions are not; nothing of the images is kept in the repository.
 """
@@ -9,13 +10,16 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import product
 from pathlib import Path
+from time import perf_counter
 
 import yaml
 
 from osteon import PlanRequest, journey, write_report
 from osteon.case.implant import implant
 from osteon.pathway import Journey
+from osteon.treatments.names import rows_named
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("OSTEON_SHARED", ROOT.parent / "shared"))
@@ -86,16 +90,23 @@ def tell(name: str, result: Journey) -> None:
                 print(f"   {finding.level}: {finding.text}")
 
 
-def main(folder: Path) -> None:
-    """Make, follow and write every case."""
-    for name, (_, _, _, policy) in CASES.items():
-        case = folder / name
+def main(folder: Path, names: list[str], treatments: list[str]) -> None:
+    """Make, follow and write every case named, one page per treatment named (the microwave's is ``report``)."""
+    for name, short in product(names, treatments):
+        case, policy = folder / name, CASES[name][3]
         if not (case / "case.yaml").exists():
             make(folder, name)
-        result = journey(case, PlanRequest(policy=policy))
+        begin = perf_counter()
+        result = journey(case, PlanRequest(treatments=rows_named(short), policy=policy))
         tell(name, result)
-        print(f"{name} page: {write_report(result, case / 'report')}", flush=True)
+        page = write_report(result, case / ("report" if short == "microwave" else f"report-{short}"))
+        print(f"{name} {short}: {perf_counter() - begin:.0f} s; page: {page}", flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "out" / "real")
+    given = [*sys.argv[1:], "", "", ""]
+    main(
+        Path(given[0]) if given[0] else ROOT / "out" / "real",
+        (given[1] or ",".join(CASES)).split(","),
+        (given[2] or "microwave").split(","),
+    )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from osteon import __version__, cli_ask, cli_cohort, cli_decide, cli_ledger, cli_outline, cli_rules, cli_why
+from osteon import __version__, cli_ask, cli_cohort, cli_decide, cli_device, cli_ledger, cli_outline, cli_rules, cli_why
 from osteon.cli_privacy import register
 from osteon.errors import InputError, OsteonError
 
@@ -68,6 +68,11 @@ Spacing = Annotated[float, typer.Option("--spacing", min=0.4, max=3.0, help="Gri
 Samples = Annotated[int, typer.Option(min=0, max=1000, help="Runs of the uncertainty ensemble; 0: nominal only.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the ensemble.")]
 Anyway = Annotated[bool, typer.Option("--anyway", help="Plan what is excluded or not indicated too; printed on every page.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="Plan with this device alone; see `osteon list devices`.")]
+Thermocouples = Annotated[
+    list[str] | None,
+    typer.Option("--thermocouple", metavar="NAME=X,Y,Z", help="Read the temperature there [LPS mm]; repeatable."),
+]
 Out = Annotated[Path | None, typer.Option("-o", "--out", help="Folder to write to; default: CASE/report.")]
 KeepIdentity = Annotated[bool, typer.Option("--keep-identity", help="Write names, numbers and file names as they are.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Recompute everything, whatever the cache holds.")]
@@ -163,6 +168,8 @@ def _request(
     anyway: bool,
     policy: Policy,
     site: list[str] | None,
+    thermocouple: list[str] | None = None,
+    device: str = "",
 ) -> PlanRequest:
     from osteon.planning.plan import PlanRequest
     from osteon.treatments.names import rows_named
@@ -170,7 +177,17 @@ def _request(
     given = [n.strip() for n in treatments.split(",") if n.strip()] or ["all"]
     names = tuple(dict.fromkeys(row for n in given for row in (("all",) if n == "all" else rows_named(n))))
     chosen: Any = None if goal is None else goal.value
-    return PlanRequest(names, chosen, spacing, samples, seed, anyway, policy.value, _site(site))
+    return PlanRequest(
+        names, chosen, spacing, samples, seed, anyway, policy.value, _site(site), _thermocouples(thermocouple), device
+    )
+
+
+def _thermocouples(texts: list[str] | None) -> tuple[tuple[str, tuple[float, float, float]], ...]:
+    if not texts:
+        return ()
+    from osteon.treatments.sensing import thermocouples_of
+
+    return thermocouples_of(texts)
 
 
 def _site(texts: list[str] | None) -> tuple[tuple[str, bool | int | float | str], ...]:
@@ -228,7 +245,7 @@ def demo(
     folder = out / f"case-{phantom.value}"
     if not (folder / "case.yaml").exists():
         write(phantom.value, folder)
-    request = _request("all", None, spacing, samples, 0, False, Policy.STRICT, None)
+    request = _request("microwave", None, spacing, samples, 0, False, Policy.STRICT, None)
     _report(folder, out / f"report-{phantom.value}", request, as_json, quiet, False)
     if not as_json:
         print(f"The phantom's case lies in {folder}; all of it took {time.perf_counter() - begin:.0f} s.")
@@ -405,12 +422,14 @@ def plan(
     samples: Samples = 0,
     seed: Seed = 0,
     anyway: Anyway = False,
+    device: DeviceOption = "",
+    thermocouple: Thermocouples = None,
     fresh: Fresh = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Search, simulate and judge: where the needle goes, what is heated, which limits hold."""
-    request = _request(treatments, goal, spacing, samples, seed, anyway, policy, site)
+    request = _request(treatments, goal, spacing, samples, seed, anyway, policy, site, thermocouple, device)
     result = _travel(_folder(case), request, quiet, fresh=fresh)
     if as_json:
         tree = _tree(result)
@@ -433,6 +452,8 @@ def report(
     samples: Samples = 0,
     seed: Seed = 0,
     anyway: Anyway = False,
+    device: DeviceOption = "",
+    thermocouple: Thermocouples = None,
     fresh: Fresh = False,
     keep_identity: KeepIdentity = False,
     as_json: AsJson = False,
@@ -440,7 +461,7 @@ def report(
 ) -> None:
     """Go all the way and write one self-contained page, journey.json, fields, needle and procedure sheet."""
     folder = _folder(case)
-    request = _request(treatments, goal, spacing, samples, seed, anyway, policy, site)
+    request = _request(treatments, goal, spacing, samples, seed, anyway, policy, site, thermocouple, device)
     _report(folder, out or folder / "report", request, as_json, quiet, fresh, keep_identity)
 
 
@@ -564,6 +585,7 @@ cli_rules.register(app)
 cli_decide.register(app)
 cli_ask.register(app)
 cli_why.register(app)
+cli_device.register(app)
 
 
 @app.callback(invoke_without_command=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from osteon.data_files import read_data
 from osteon.errors import InputError
@@ -19,12 +20,31 @@ def _simulated(entry: Entry) -> bool:
     return bool(entry.where) and not entry.outside
 
 
+def _offered(entry: Entry) -> dict[str, Any]:
+    """Return the clinical devices of a built-in treatment, by id."""
+    from osteon.treatments.catalog import offered
+
+    whole = read_data(entry.where.partition(":")[0].rpartition(".")[0], "devices.yaml")
+    return {**_fitted(entry.name), **{name: device for name, device in whole.items() if offered(device, entry.name)}}
+
+
+def _fitted(treatment: str) -> dict[str, Any]:
+    """Return the devices that the site fitted for a treatment."""
+    from osteon.treatments.catalog import SITE_DEVICES
+
+    if not os.environ.get(SITE_DEVICES):
+        return {}
+    from osteon.treatments.site_devices import folders, site_devices
+
+    return site_devices(folders()).get(treatment, {})
+
+
 def _treatments() -> Table:
     from osteon.treatments.catalog import entries
 
     rows: list[tuple[object, ...]] = []
     for entry in entries().values():
-        count = len(read_data(f"osteon.treatments.{entry.name}", "devices.yaml")) if _simulated(entry) else "-"
+        count = len(_offered(entry)) if _simulated(entry) else "-"
         rows.append((entry.name, entry.family, count))
     return ("treatment", "family", "devices"), rows
 
@@ -36,7 +56,7 @@ def _devices() -> Table:
     for entry in entries().values():
         if not _simulated(entry):
             continue
-        for name, device in read_data(f"osteon.treatments.{entry.name}", "devices.yaml").items():
+        for name, device in _offered(entry).items():
             rows.append((name, entry.name, device.get("title", "")))
     return ("device", "treatment", "what"), rows
 

@@ -34,6 +34,7 @@ from osteon.planning.plan import Plan, PlanRequest
 from osteon.selection.policies import site_of
 from osteon.selection.select import select
 from osteon.selection.verdicts import Verdicts
+from osteon.treatments.site_devices import digest as site_devices
 
 T = TypeVar("T")
 Observe = Callable[[str, float], None]
@@ -140,7 +141,7 @@ def journey(
     verdicts = clock.time("select", lambda: select(assessment, request.policy, site_of(folder, dict(request.site))))
     plans: tuple[Plan, ...] = ()
     if with_plans:
-        digest = key("plan", {"inputs": inputs, "request": request, "verdicts": verdicts}, *kept)
+        digest = key("plan", {"inputs": inputs, "request": request, "verdicts": verdicts, "devices": site_devices()}, *kept)
 
         def compute() -> tuple[Plan, ...]:
             return tuple(plan(assessment, verdicts, request, executor or Serial(), observe))
@@ -177,6 +178,9 @@ def _options(request: PlanRequest) -> dict[str, object]:
         "treatments": list(request.treatments), "goal": request.goal, "spacing_mm": request.spacing_mm,
         "samples": request.samples, "seed": request.seed, "anyway": request.anyway, "policy": request.policy,
         **({"site": dict(request.site)} if request.site else {}),
+        **({"device": request.device} if request.device else {}),
+        **({"thermocouples": dict(request.thermocouples)} if request.thermocouples else {}),
+        **({"site_devices": devices} if (devices := site_devices()) else {}),
     }  # fmt: skip
 
 

@@ -269,3 +269,30 @@ def test_bad_input_is_refused_in_three_parts(change):
     assert caught.value.what
     assert caught.value.why
     assert caught.value.do
+
+
+@pytest.mark.parametrize("along", [(1.0, 0.0, 0.0), (1.0, 0.5, 0.3)])
+def test_a_cooled_tube_keeps_the_logarithm_of_its_true_radius_and_wall_in_any_pose(along):
+    """Steady and plane: T - T_in goes as ln(r/a) + k/(a f), whatever lies outside (1 % of the logarithm, set beforehand)."""
+    from osteon.physics.bioheat import Sink
+    from osteon.physics.lines import Line
+
+    shape, k, radius, film = (61, 61, 61), 0.5, 0.75e-3, 500.0
+    axis = np.array(along) / np.linalg.norm(along)
+    middle = 0.5 * (np.array(shape) - 1) * 1e-3
+    ends = [tuple(float(v) for v in middle + side * 0.028 * axis / np.abs(axis).max()) for side in (-1, 1)]
+    full = lambda value: np.full(shape, value, np.float32)  # noqa: E731
+    result = heat(
+        1.0, Materials(full(k), full(3.6e6), full(0.0), full(0.0)), [Stage(1500.0)], coagulation=Coagulation("never"),
+        sink=Sink(Line(*ends, radius), film, 7.0), dose_every_s=1500.0,
+    )  # fmt: skip
+    at = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), -1) * 1e-3 - middle
+    height = at @ axis
+    away = np.linalg.norm(at - height[..., None] * axis, axis=-1)
+    near = np.abs(height) < 3e-3
+    ring = near & (away > 3e-3) & (away < 6e-3)
+    slope, at_one = np.polyfit(np.log(away[ring]), result.temperature_c[ring] - 7.0, 1)
+    expected = np.log(radius) - k / (radius * film)  # ln r where the straight line reaches the coolant
+    assert -at_one / slope == pytest.approx(expected, abs=0.01 * abs(expected))
+    assert result.energy_sink_j > 0.0
+    assert result.ended.energy_balance < 1e-5

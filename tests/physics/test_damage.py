@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import constants
 
 from osteon.errors import InputError
 from osteon.physics import damage
-from osteon.physics.bioheat_kernels import cem43_between
+from osteon.physics.bioheat_dose_kernels import cem43_between
 from osteon.validation import cem43 as reference
 
 temperatures = st.floats(30.0, 90.0)
@@ -27,6 +28,21 @@ def test_thermal_reference_one_minute_temperature(name, one_minute):
     assert damage.one_minute_temperature(pair) == pytest.approx(one_minute, abs=0.05)
     hold = np.full(2, damage.one_minute_temperature(pair))
     assert float(damage.omega(np.array([0.0, 60.0]), hold, pair)) == pytest.approx(1.0, rel=1e-9)
+
+
+def test_jacques_1991_half_of_liver_whitens_by_its_eyring_law():
+    pair, kelvin = damage.arrhenius("liver_whitening"), np.array([45.0, 55.0, 60.0, 70.0]) + 273.15
+    assert pair.threshold.number == pytest.approx(np.log(2.0))
+    published = constants.k * kelvin / constants.h * np.exp(553.5 / constants.R - 2.768e5 / (constants.R * kelvin))
+    assert pair.rate(kelvin - 273.15) == pytest.approx(published, rel=1e-3)
+    assert damage.one_minute_temperature(pair) == pytest.approx(57.80, abs=0.01)
+    hold = np.full(2, damage.one_minute_temperature(pair))
+    assert float(damage.dead_fraction(damage.omega(np.array([0.0, 60.0]), hold, pair))) == pytest.approx(0.5, rel=1e-9)
+    assert "57.8 °C" in damage.criteria()["arrhenius_liver_whitening"].title
+
+
+def test_only_liver_whitening_has_a_threshold_of_its_own():
+    assert {name for name, pair in damage.arrhenius_pairs().items() if pair.threshold.number != 1.0} == {"liver_whitening"}
 
 
 def test_eriksson_1983_47_c_for_one_minute_is_16():

@@ -53,6 +53,31 @@ def test_supersteps_stay_within_a_fifth_of_a_kelvin_of_the_explicit_scheme():
     assert np.abs(fast.temperature_c - slow.temperature_c).max() <= 0.2
 
 
+def test_supersteps_are_fewer_than_explicit_steps_and_stay_within_a_fifth_of_a_kelvin_for_five_minutes():
+    """A real probe for 5 min: what RKL2 saves at the error that is asked of it, 9 and 15 stages beside explicit steps."""
+    truth = freezing(300.0, super_stages=1, trace_every_s=0.1)
+    explicit = freezing(300.0, super_stages=1, change_k=1e9)
+    for stages in (9, 15):
+        fast = freezing(300.0, super_stages=stages)
+        assert np.abs(fast.temperature_c - truth.temperature_c).max() <= 0.2
+        assert np.abs(fast.lowest_c - truth.lowest_c).max() <= 0.2
+        assert fast.ended.steps < 0.6 * explicit.ended.steps  # each superstep has one bound, one sample and one growth check
+
+
+def test_a_looser_limit_is_fewer_evaluations():
+    exact, loose = freezing(120.0), freezing(120.0, change_k=4.0)
+    assert loose.ended.evaluations < 0.7 * exact.ended.evaluations
+    assert loose.ice_cm3[0.0][-1] == pytest.approx(exact.ice_cm3[0.0][-1], rel=0.05)
+
+
+def test_rows_of_one_material_and_of_several_freeze_alike():
+    one, other = materials(), materials()
+    two = FreezingMaterials([tissue(), tissue()], (np.indices((N, N, N)).sum(0) % 2).astype(np.uint8), other.perfusion)
+    stage = [FreezeStage("freeze", 60.0, (COLD,))]
+    same, mixed = freeze(H, one, stage, [line()]), freeze(H, two, stage, [line()])
+    assert np.abs(same.temperature_c - mixed.temperature_c).max() < 1e-2
+
+
 def test_ice_has_the_conductivity_and_the_heat_of_the_tables():
     water = ice()
     for celsius, k in ((-0.15, 2.2), (-20.0, 2.39), (-50.0, 2.76)):

@@ -212,7 +212,7 @@ def warm_patient():
     return Anatomy(solid, ct, {structure("body"): solid})
 
 
-def test_a_second_application_starts_warm_without_flow_where_dead_and_its_shaft_is_cold():
+def test_a_second_application_starts_warm_without_flow_where_dead():
     cold = warm_patient()
     device = microwave.Microwave()
     pose = NeedlePose((0.0, -40.0, 0.0), (0.0, 15.0, 0.0))
@@ -228,12 +228,11 @@ def test_a_second_application_starts_warm_without_flow_where_dead_and_its_shaft_
     assert (left.perfusion[dead] == 0).all()
     assert (left.perfusion[~dead] == tissue.perfusion[~dead]).all()
     source = simulation.Source(left, device.device("eco-100a1-14g"), pose, 60.0, simulation.Constants())
-    begin = simulation.start_of(source, start)
-    assert (begin[source.shaft] == 37.0).all()
+    assert source.sink is not None
+    assert start is not None
     again = quick(device, after, setting)
     gain = again.state[Field.TEMPERATURE_C].array - first.state[Field.TEMPERATURE_C].array
-    beside = ~source.shaft
-    assert gain[beside].min() > -1.0  # a warmer start is nowhere clearly cooler
+    assert gain.min() > -1.0  # a warmer start is nowhere clearly cooler
     assert again.measures["zone_cm3"] > first.measures["zone_cm3"]
 
 

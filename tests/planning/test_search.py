@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from osteon.assessment.results import RequiredStructure
+from osteon.planning.offer import larger_device
 from osteon.planning.search import Scene, search_settings, simulate_best
 from osteon.planning.target import boxed, planning_box
 from osteon.space.anatomy import Field, structure
@@ -73,7 +74,7 @@ def test_a_breach_that_only_the_full_run_sees_shortens_the_time_to_before_the_li
     assert best.breaches == 0
     assert 60.0 <= best.setting.control("time_s") <= 80.0
     assert len(tried) >= 2
-    assert "1 limits of heat broken" in tried[0]
+    assert "1 limits of temperature or dose broken" in tried[0]
 
 
 def test_stand_off_does_not_count_as_a_breach_of_heat(scene):
@@ -85,3 +86,33 @@ def test_a_pose_that_breaks_a_hard_limit_is_not_offered(scene):
     treatment = Growing(quick_is_blind=True)
     assert search_settings(treatment, "d", "palliation", scene, [POSE], allowed=lambda pose: False) == []
     assert treatment.quick_runs == 0
+
+
+class TwoSizes(Growing):
+    """A small device and two larger ones; nothing warms but the zone."""
+
+    reach = {"small": 5.0, "large": 30.0, "largest": 40.0}
+
+    def __init__(self):
+        super().__init__(quick_is_blind=True)
+
+    def settings(self, anatomy, target, goal, device, poses=()):
+        for pose in poses:
+            for time in (60.0, 120.0):
+                yield Setting(device, (pose,), (("time_s", time),))
+
+    def quick(self, anatomy, setting):
+        at = anatomy.grid.to_mm(np.stack(np.indices(anatomy.grid.shape), axis=-1))
+        zone = np.linalg.norm(at, axis=-1) <= self.reach[setting.device] * setting.control("time_s") / 120.0
+        state = {Field.CEM43_MIN: anatomy.imaged.with_array(np.where(zone, 1e4, 0.0).astype(np.float32))}
+        return Effect("sized", state, {}, {}, Ended("time"))
+
+
+def test_where_the_first_device_is_too_small_the_one_with_the_largest_zone_is_named(scene):
+    treatment = TwoSizes()
+    small = search_settings(treatment, "small", "palliation", scene, [POSE])[0]
+    assert small.coverage < 0.2
+    assert larger_device(treatment, "palliation", scene, small, ["large", "largest"]) in ("large", "largest")  # both cover all
+    assert larger_device(treatment, "palliation", scene, small, []) is None
+    large = search_settings(treatment, "large", "palliation", scene, [POSE])[0]
+    assert larger_device(treatment, "palliation", scene, large, ["small"]) is None

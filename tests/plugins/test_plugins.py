@@ -31,9 +31,9 @@ def installed(tmp_path, monkeypatch):
     (info / "entry_points.txt").write_text(POINTS)
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
-    catalog.treatment.cache_clear()
+    catalog.shipped.cache_clear()
     yield
-    catalog.treatment.cache_clear()
+    catalog.shipped.cache_clear()
 
 
 def assessment(nerve="outlined"):

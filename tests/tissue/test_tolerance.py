@@ -54,7 +54,7 @@ def test_unknown_is_not_judged():
 
 def test_limits_for_a_structure_are_those_of_its_kind():
     ids = [limit.id for limit in limits_for(structure("sciatic_nerve_right"))]
-    assert ids == ["nerve-peak-temperature", "nerve-dose", "nerve-stand-off"]
+    assert ids == ["nerve-peak-temperature", "nerve-dose", "nerve-stand-off", "nerve-lowest-temperature"]
     assert limits_for(structure("gluteus_maximus_right")) == ()
 
 

@@ -22,12 +22,12 @@ from osteon.treatments.microwave.antenna import (
     Pattern,
     cable_loss_fraction,
     coax_of,
-    device_values,
     devices,
     shaft_coax_loss,
     solve,
 )
 from osteon.treatments.microwave.pattern import heating_table, medium_from, place, place_along_shaft, zone_centre_mm
+from osteon.treatments.needles import device_values
 from osteon.validation.mwa_liver import LIVER, isotherm_mm, run, steady_temperature
 
 CLINICAL = [name for name, entry in devices().items() if not entry.get("validation_only")]
@@ -95,6 +95,26 @@ def test_power_of_clinical_devices_is_balanced(name: str, tissue: str) -> None:
     assert pattern.balance == pytest.approx(1.0, abs=0.01)
     assert pattern.absorbed_fraction > 0.5
     assert pattern.residual < 1e-6
+
+
+@pytest.mark.parametrize("name", CLINICAL)
+def test_clinical_device_is_usable_in_cancellous_bone_and_heats_beside_its_shaft(name: str) -> None:
+    entry = devices()[name]
+    pattern = solve(entry, Medium.uniform(*TISSUE[entry["frequency"]["value"]]["bone"]))
+    assert -40.0 < pattern.reflection_db < -6.0  # a quarter back is where an antenna stops being of use
+    along = part_power(pattern).sum(axis=1)
+    middle = float((along * pattern.z_mm).sum() / along.sum())
+    assert 0.0 < middle < 2 * entry["zone_centre_mm"]["value"]
+
+
+def test_every_gauge_is_there_at_both_frequencies() -> None:
+    found = {(devices()[name]["gauge"]["value"], devices()[name]["frequency"]["value"]) for name in CLINICAL}
+    assert found >= {(gauge, frequency) for gauge in (14, 16, 17) for frequency in (9.15e8, 2.45e9)}
+
+
+def test_what_was_not_read_of_a_validation_antenna_is_not_verified() -> None:
+    entry = devices()["ji-brace-2450"]
+    assert not any(entry[name]["verified"] for name in ("frequency", "min_power_w", "max_power_w", "usual_power_w"))
 
 
 def test_fatty_marrow_sends_back_more_than_liver() -> None:

@@ -12,9 +12,11 @@ from osteon.space.volume import Grid, Volume
 from osteon.tissue.bone import properties_map
 from osteon.tissue.properties import Constants
 from osteon.treatments.base import Draw, NeedlePose, Setting
-from osteon.treatments.microwave import access
-from osteon.treatments.microwave.source import Source, drawn, sigmoid
-from osteon.treatments.microwave.treatment import Microwave, move_tip
+from osteon.treatments.microwave.dielectric import driest, ratios, sigmoid
+from osteon.treatments.microwave.simulation import FollowingSource
+from osteon.treatments.microwave.source import Source, drawn
+from osteon.treatments.microwave.treatment import Microwave
+from osteon.treatments.needles import interface_shell, move_tip
 
 DEVICE = "eco-100a1-14g"
 LESION, BONE, NERVE = structure("lesion"), structure("hip_right"), structure("sciatic_nerve_right")
@@ -69,7 +71,7 @@ def test_without_an_interface_there_is_no_such_target():
     z, y, x = np.rint(anatomy.grid.to_index(np.array([-25.0, 0.0, 0.0]))).astype(int)
     deep[z - 1 : z + 2, y - 1 : y + 2, x - 1 : x + 2] = True
     inside = anatomy.with_mask(LESION, Volume(deep, anatomy.grid))
-    assert access.interface_shell(inside, LESION, 5.0) is None
+    assert interface_shell(inside, LESION, 5.0) is None
 
 
 def test_a_path_to_imaged_air_is_found_and_a_wall_of_bowel_blocks_it():
@@ -161,6 +163,55 @@ def test_ji_brace_2011_ratio_at_100_degrees():
     assert sigmoid(constants, "sigmoid_conductivity_ji_brace", np.array([100.0]))[0] == pytest.approx(0.58 / 2.10, abs=0.005)
 
 
+def test_lopresto_and_dry_tissue():
+    constants = Constants()
+    permittivity, conductivity = ratios(constants, "lopresto", np.array([37.0, 100.0, 400.0], np.float32))
+    assert permittivity[0] == pytest.approx(1.0)
+    assert conductivity[0] == pytest.approx(1.0)
+    assert (np.diff(permittivity) < 0).all()
+    assert (np.diff(conductivity) < 0).all()
+    assert conductivity[2] < 1e-3  # dry
+    assert ratios(constants, "static", np.array([90.0]))[0][0] == 1.0
+
+
+def test_what_has_boiled_stays_dry_and_what_was_only_hot_does_not():
+    assert list(driest(Constants(), np.array([95.0, 85.0, 120.0]), np.array([60.0, 60.0, 130.0]))) == [95.0, 60.0, 130.0]
+
+
+def test_the_antenna_is_solved_again_by_change_and_never_by_the_clock():
+    one = source(patient())
+    follow = FollowingSource(one)
+    cold = np.full(one.tissue.grid.shape, 37.0, np.float32)
+    first = follow(0.0, cold)
+    assert follow(3600.0, cold) is first
+    far = cold.copy()
+    far[:, :4, :] = 95.0  # 36 mm and more from the antenna
+    assert follow(3603.0, far) is first
+    near = cold.copy()
+    near[properties_map(patient(), 2.45e9).is_label("lesion")] = 85.0
+    assert follow(3606.0, near) is not first
+    assert [share.time_s for share in one.shares] == [0.0, 3606.0]
+    assert FollowingSource(source(patient()), np.inf)(0.0, cold) is not None
+
+
+def test_the_mesh_of_treatments_agrees_with_a_finer_one():
+    from osteon.treatments.microwave.antenna import Medium, devices, solve
+    from osteon.treatments.microwave.source import FIELD_MESH
+
+    for medium in (Medium.uniform(43.0, 1.69), Medium.uniform(5.3, 0.095)):
+        ours, fine = (solve(devices()[DEVICE], medium, fineness) for fineness in (FIELD_MESH, 2))
+        assert ours.absorbed_fraction == pytest.approx(fine.absorbed_fraction, abs=0.003)
+        assert ours.reflected_fraction == pytest.approx(fine.reflected_fraction, abs=0.003)
+
+
+def test_every_joule_of_the_generator_is_named(effect):
+    m = effect.measures
+    names = ("cable", "coolant_line", "reflected", "radiated", "beyond_grid", "field_defect", "in")
+    assert sum(m[f"energy_{name}_j"] for name in names) == pytest.approx(m["energy_generator_j"], rel=5e-3)
+    assert abs(m["energy_field_defect_j"]) < 0.01 * m["energy_generator_j"]
+    assert m["energy_generator_j"] == pytest.approx(60.0 * 240.0)
+
+
 def test_the_watt_that_comes_in_is_accounted_for():
     one = source(patient())
     heating = one.heating(0.0)
@@ -191,18 +242,23 @@ def test_a_draw_changes_cable_loss_and_names_it():
     assert f"{DEVICE}.cable.attenuation" in middle.constants.used
 
 
-def test_a_cooled_shaft_holds_its_voxels_and_its_heat_is_counted():
+def test_a_cooled_shaft_is_a_line_behind_the_slot_and_a_bare_one_is_none():
     one = source(patient())
-    assert one.shaft is not None
-    index = np.argwhere(one.shaft)
-    mm = one.tissue.grid.to_mm(index)
-    assert np.hypot(mm[:, 0], mm[:, 2]).max() <= 1.3  # the row of 2.5 mm voxels on the axis
-    assert mm[:, 1].max() < -2.0  # behind the slot; the tip points to +y
-    assert (one.heating(0.0)[one.shaft] == 0).all()
-    temperature = np.full(one.tissue.grid.shape, 37.0, np.float32)
-    assert one.coolant_j(temperature) == 0.0
-    temperature[one.shaft] += np.float32(0.5)
-    assert one.coolant_j(temperature) == pytest.approx(0.5e12 * len(index) * 2.5**3 * 1e-9, rel=1e-6)
+    assert one.sink is not None
+    grid = one.tissue.grid
+    start, end = (grid.to_mm(np.array(point) * 1e3 / 2.5) for point in (one.sink.line.start_m, one.sink.line.end_m))
+    assert start == pytest.approx((0.0, 6.5 - 9.0, 0.0), abs=1e-6)  # slot from 6 to 7 mm behind the tip, 2 mm more; to +y
+    assert end == pytest.approx((0.0, -60.0, 0.0), abs=1e-6)
+    wall = 2 * np.pi * 0.25 / np.log(1.055 / 0.701)  # W/m/K
+    assert one.sink.film_w_m2k * 2 * np.pi * 1.055e-3 == pytest.approx(wall, rel=1e-6)
+    bare = {**one.device, "cooled": {"value": False}}
+    assert Source(one.tissue, bare, POSE, 60.0, one.constants).sink is None
+    outside = NeedlePose((0.0, -60.0, 500.0), (0.0, 6.5, 500.0))
+    assert Source(one.tissue, one.device, outside, 60.0, one.constants).sink is None
+
+
+def test_the_coolant_of_a_shaft_takes_heat(effect):
+    assert 0.0 < effect.measures["energy_coolant_j"] < 0.5 * effect.measures["energy_in_j"]
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +268,7 @@ def effect():
 
 def test_energy_is_conserved(effect):
     m = effect.measures
-    spent = m["energy_stored_j"] + m["energy_coolant_j"] + m["energy_out_j"] + m["energy_perfusion_j"]
+    spent = sum(m[f"energy_{name}_j"] for name in ("stored", "coolant", "out", "perfusion", "steam"))
     assert effect.ended.energy_balance <= 1e-3
     assert spent == pytest.approx(m["energy_in_j"], rel=1e-3)
     assert m["energy_in_j"] == pytest.approx(m["net_power_w"] * 240.0, rel=0.01)
@@ -267,7 +323,9 @@ def test_quick_agrees_with_the_simulation_and_time_is_free():
 
 
 def test_voxels_that_are_not_cubes_are_refused():
-    grid = Grid.of((10, 10, 10), np.diag([1.0, 1.0, 3.0, 1.0]))
+    matrix = np.diag([2.0, 2.0, 3.0, 1.0])
+    matrix[:3, 3] = -40.0
+    grid = Grid.of((30, 40, 40), matrix)
     image = Volume(np.full(grid.shape, 40.0, np.float32), grid)
     from osteon.errors import InputError
 

@@ -11,14 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from osteon.errors import InputError
 from osteon.physics import bioheat_kernels as kernels
 from osteon.physics import damage
+from osteon.physics.bioheat_checks import check, checked_source, watched_indices
 from osteon.physics.bioheat_march import March
+from osteon.physics.bioheat_sink import Sink as Sink
 from osteon.space.shapes import Mask, Samples, ScalarField
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -46,6 +48,9 @@ class Materials:
         Relative change of k per kelvin above the start [1/K]; none below it, and none above the end of vaporisation.
     vaporisation_c : tuple of float
         Where vaporisation begins and ends [°C].
+    steam_leaves : bool
+        Where the last water has boiled, its heat of vaporisation leaves for good (``energy_steam_j``) and is not given back when
+        the voxel cools; else the steam stays and condenses in place. The temperature is the same at that moment.
     """
 
     conductivity: Array
@@ -54,6 +59,7 @@ class Materials:
     vaporisation_heat: Array
     conductivity_slope: float = 0.0
     vaporisation_c: tuple[float, float] = (90.0, 100.0)
+    steam_leaves: bool = False
 
 
 @dataclass
@@ -66,13 +72,16 @@ class Stage:
         Length [s].
     source : None, ndarray or callable
         Heat per volume [W/m³], shape (z, y, x); a callable gets the seconds since this stage began and the temperature [°C].
-    refresh_s : float
-        A callable is asked again after so long [s].
+    refresh_s : float or callable
+        A callable source is asked again after so long [s]; a callable is asked for that after every answer of the source.
+    same_is_unchanged : bool
+        Whether a callable that returns the same array object again means: as before. It must then never write into it.
     """
 
     duration_s: float
     source: Source = None
-    refresh_s: float = math.inf
+    refresh_s: float | Callable[[], float] = math.inf
+    same_is_unchanged: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,7 @@ class Coagulation:
     pair : str
         Arrhenius pair of ``tissue/data/damage.yaml``.
     threshold : float or None
-        Ω (default 1, dead fraction 63 %) or CEM43 [min] (default the cited limit of necrosis, 240).
+        Ω (default: the pair's own, 1 for most, dead fraction 63 %) or CEM43 [min] (default the cited limit of necrosis, 240).
     """
 
     criterion: Criterion = "arrhenius"
@@ -110,7 +119,7 @@ class Snapshot(NamedTuple):
 class Ending:
     """How the run ended: ``time`` (all stages done) or ``not_converged`` (the field holds no numbers any more).
 
-    ``energy_balance`` is abs(in - stored - out - perfusion) over what was put in (or, without source, moved).
+    ``energy_balance`` is abs(in - stored - out - perfusion - steam - sink) over what was put in (or, without source, moved).
     """
 
     how: Literal["time", "not_converged"]
@@ -143,6 +152,10 @@ class HeatResult:
         How it ended.
     snapshots : list of Snapshot
         Where ``snapshot_every_s`` was given.
+    energy_steam_j : float
+        Carried away by steam [J]; 0 unless ``Materials.steam_leaves``.
+    energy_sink_j : float
+        Taken by the coolant of a ``Sink`` [J].
     """
 
     temperature_c: ScalarField
@@ -158,6 +171,8 @@ class HeatResult:
     energy_perfusion_j: float
     ended: Ending
     snapshots: list[Snapshot] = field(default_factory=list)
+    energy_steam_j: float = 0.0
+    energy_sink_j: float = 0.0
 
 
 def heat(
@@ -176,6 +191,9 @@ def heat(
     trace_every_s: float = 1.0,
     snapshot_every_s: float | None = None,
     observe: Observe | None = None,
+    probe: Callable[[float, Array], None] | None = None,
+    probe_every_s: float = 2.0,
+    sink: Sink | None = None,
 ) -> HeatResult:
     r"""March the bioheat equation through stages by explicit finite volumes with harmonic face conductivities.
 
@@ -209,6 +227,13 @@ def heat(
         Time between snapshots [s].
     observe : callable, optional
         Called with the fraction done.
+    probe : callable, optional
+        Called with the seconds since time 0 and the temperature [°C], at time 0, then at the first dose sample not before each
+        ``probe_every_s``, and at the end: for sensors and for damage that this march does not know.
+    probe_every_s : float
+        Time between two calls of ``probe`` [s].
+    sink : Sink, optional
+        A tube with coolant; it stays to the end of the last stage.
 
     Returns
     -------
@@ -220,17 +245,24 @@ def heat(
     InputError
         If a shape, spacing, property, source or time cannot be used.
     """
-    shape = _check(spacing_mm, materials, stages, start_c, arterial_c, boundary, initial_c)
-    for name, value in (("dose_every_s", dose_every_s), ("trace_every_s", trace_every_s), ("snapshot_every_s", snapshot_every_s)):
+    shape = check(spacing_mm, materials, stages, start_c, arterial_c, boundary, initial_c)
+    for name, value in (
+        ("dose_every_s", dose_every_s),
+        ("trace_every_s", trace_every_s),
+        ("snapshot_every_s", snapshot_every_s),
+        ("probe_every_s", probe_every_s),
+    ):
         if value is not None and not value > 0:
             raise InputError(f"{name} is {value}.", "Time must pass between two samples.", "Give a positive number of seconds.")
     names = list(dict.fromkeys([*((coagulation.pair,) if coagulation.criterion == "arrhenius" else ()), *pairs]))
     march = March(
         spacing_mm * 1e-3, materials.conductivity, materials.heat_capacity, materials.perfusion, materials.vaporisation_heat,
         float(materials.conductivity_slope), materials.vaporisation_c, float(start_c), float(arterial_c), initial_c,
-        boundary == "fixed", [damage.arrhenius(name) for name in names], _law(coagulation, names), damage.caps(),
+        boundary == "fixed", [damage.arrhenius(name) for name in names], _law(coagulation, names), damage.caps(), sink,
     )  # fmt: skip
-    log = _Log(march, _indices(watch or {}, shape), trace_every_s, sum(s.duration_s for s in stages), observe)
+    march.steam_leaves = materials.steam_leaves
+    total = sum(s.duration_s for s in stages)
+    log = _Log(march, watched_indices(watch or {}, shape), trace_every_s, total, observe, probe, probe_every_s)
     began = 0.0
     for stage in stages:
         if not _run_stage(march, stage, began, dose_every_s, snapshot_every_s, log):
@@ -244,12 +276,16 @@ def _run_stage(
 ) -> bool:
     """Run one stage; False where the field broke down."""
     done, asked, tiny = 0.0, -math.inf, 1e-9 * max(stage.duration_s, 1.0)
-    refresh = stage.refresh_s if callable(stage.source) else math.inf
+    held: object = march  # no source yet
+    refresh = math.inf
     while done < stage.duration_s - tiny:
         if done == 0.0 or done >= asked + refresh - tiny:
             density = stage.source(done, march.temperature_c()) if callable(stage.source) else stage.source
-            march.set_source(_checked_source(density, march.shape), stage.duration_s - done)
-            asked = done
+            if not (stage.same_is_unchanged and density is held):
+                march.set_source(checked_source(density, march.shape), stage.duration_s - done)
+            held, asked = density, done
+            if callable(stage.source):
+                refresh = stage.refresh_s() if callable(stage.refresh_s) else stage.refresh_s
         stop = min(stage.duration_s, asked + refresh)
         if snapshot_every_s is not None:
             stop = min(stop, (math.floor((began_s + done + tiny) / snapshot_every_s) + 1) * snapshot_every_s - began_s)
@@ -267,7 +303,17 @@ def _run_stage(
 class _Log:
     """Traces, hottest points and snapshots of a run."""
 
-    def __init__(self, march: March, watch: Mapping[str, Array], every_s: float, total_s: float, observe: Observe | None) -> None:
+    def __init__(
+        self,
+        march: March,
+        watch: Mapping[str, Array],
+        every_s: float,
+        total_s: float,
+        observe: Observe | None,
+        probe: Callable[[float, Array], None] | None = None,
+        probe_every_s: float = math.inf,
+    ) -> None:
+        self.probe, self.probe_every_s, self.next_probe_s = probe, probe_every_s, 0.0
         self.march, self.watch, self.every_s, self.total_s, self.observe = march, watch, every_s, total_s, observe
         self.necrosis = damage.constants("cem43")["necrosis"].number
         self.traces: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in watch}
@@ -288,6 +334,9 @@ class _Log:
                 self.traces[name][1].append(value)
         while record and self.next_s <= time_s + 1e-6:
             self.next_s += self.every_s
+        if self.probe is not None and (time_s >= self.next_probe_s - 1e-6 or time_s >= self.total_s - 1e-6):
+            self.probe(time_s, self.march.temperature_c())
+            self.next_probe_s = (math.floor(time_s / self.probe_every_s + 1e-9) + 1) * self.probe_every_s
         if self.observe is not None and self.total_s > 0:
             self.observe(min(time_s / self.total_s, 1.0))
 
@@ -299,7 +348,7 @@ class _Log:
 def _result(march: March, names: Sequence[str], log: _Log) -> HeatResult:
     energy, stored, fine = march.energy, march.energy_stored(), march.finite()
     moved = max(abs(energy["in"]), abs(energy["out"]), abs(energy["perfusion"]), abs(stored))
-    gap = abs(energy["in"] - stored - energy["out"] - energy["perfusion"])
+    gap = abs(energy["in"] - stored - energy["out"] - energy["perfusion"] - energy["steam"] - energy["sink"])
     why = (
         "All stages were run." if fine else "The field holds no temperatures any more: the source or a property is out of range."
     )
@@ -309,7 +358,8 @@ def _result(march: March, names: Sequence[str], log: _Log) -> HeatResult:
         march.temperature_c(), march.peak.reshape(shape), march.cem.reshape(shape),
         {name: march.omega[i].reshape(shape) for i, name in enumerate(names)}, march.coagulated.reshape(shape),
         {name: (np.array(times), np.array(values)) for name, (times, values) in log.traces.items()}, dict(log.hottest),
-        energy["in"], stored, energy["out"], energy["perfusion"], ended, log.snapshots,
+        energy["in"], stored, energy["out"], energy["perfusion"], ended, log.snapshots, energy["steam"],
+        energy["sink"],
     )  # fmt: skip
 
 
@@ -324,80 +374,4 @@ def _law(coagulation: Coagulation, names: Sequence[str]) -> tuple[int, float]:
         )
     if coagulation.criterion == "cem43":
         return -2, coagulation.threshold or damage.constants("cem43")["necrosis"].number
-    return names.index(coagulation.pair), coagulation.threshold or 1.0
-
-
-def _indices(watch: Mapping[str, Array], shape: tuple[int, ...]) -> dict[str, Array]:
-    found = {}
-    for name, mask in watch.items():
-        if mask.shape != shape or mask.dtype != bool or not mask.any():
-            raise InputError(
-                f"The watched mask {name!r} has shape {mask.shape}, type {mask.dtype} and {int(np.count_nonzero(mask))} voxels.",
-                "The hottest point of a structure that is not on the grid cannot be told.",
-                f"Give a non-empty bool mask of shape {shape}, and report structures off the grid as unknown.",
-            )
-        found[name] = np.flatnonzero(mask)
-    return found
-
-
-def _checked_source(density: Array | None, shape: tuple[int, ...]) -> Array | None:
-    if density is not None and (density.shape != shape or not np.isfinite(density).all()):
-        raise InputError(
-            f"A source has shape {density.shape} and {int(np.count_nonzero(~np.isfinite(density)))} values that are not finite.",
-            "Heat put in by mistake cannot be told from heat.",
-            f"Give W/m³ as finite numbers of shape {shape}.",
-        )
-    return density
-
-
-def _check(
-    spacing_mm: float,
-    materials: Materials,
-    stages: Sequence[Stage],
-    start_c: float,
-    arterial_c: float,
-    boundary: str,
-    initial_c: Array | None,
-) -> tuple[int, ...]:
-    shape = cast(tuple[int, ...], materials.conductivity.shape)
-    lowest = {"conductivity": (materials.conductivity, False), "heat_capacity": (materials.heat_capacity, False),
-              "perfusion": (materials.perfusion, True), "vaporisation_heat": (materials.vaporisation_heat, True)}  # fmt: skip
-    for name, (values, zero_allowed) in lowest.items():
-        if values.shape != shape or len(shape) != 3:
-            raise InputError(
-                f"{name} has shape {values.shape}, conductivity {shape}.",
-                "Every voxel needs each property.",
-                "Give arrays of one shape (z, y, x).",
-            )
-        least = float(values.min())
-        if not np.isfinite(values).all() or least < 0 or (least == 0 and not zero_allowed):
-            raise InputError(
-                f"{name} has values down to {least} or not finite.",
-                "A voxel without a physical property has no temperature.",
-                f"Give finite numbers {'of at least' if zero_allowed else 'above'} 0 everywhere, tissue or not.",
-            )
-    begins, ends = materials.vaporisation_c
-    numbers = (spacing_mm, start_c, arterial_c, materials.conductivity_slope, begins, ends)
-    spans = [number for stage in stages for number in (stage.duration_s, stage.refresh_s)]
-    usable = all(math.isfinite(n) for n in numbers) and spacing_mm > 0 and start_c < begins < ends <= start_c + 1000
-    slope_ok = 1.0 + materials.conductivity_slope * (ends - start_c) > 0
-    if not (usable and slope_ok and boundary in ("fixed", "insulated")):
-        raise InputError(
-            f"Spacing {spacing_mm} mm, start {start_c} °C, blood {arterial_c} °C, slope {materials.conductivity_slope} 1/K, "
-            f"vaporisation {begins} to {ends} °C, boundary {boundary!r} do not make a problem.",
-            "The equation needs a positive spacing, a start below vaporisation and a conductivity that stays positive.",
-            "Correct the number that is out of range; the boundary is 'fixed' or 'insulated'.",
-        )
-    if not stages or not all(n > 0 for n in spans) or not all(math.isfinite(stage.duration_s) for stage in stages):
-        raise InputError(
-            f"The stages last {[s.duration_s for s in stages]} s, refreshed every {[s.refresh_s for s in stages]} s.",
-            "A run needs at least one stage, and time goes forward.",
-            "Give positive, finite durations and positive refresh times.",
-        )
-    if initial_c is not None and (initial_c.shape != shape or not np.isfinite(initial_c).all()):
-        raise InputError(
-            f"The initial temperature has shape {initial_c.shape} or values that are not finite.",
-            "Every voxel needs a temperature to start from.",
-            f"Give °C as finite numbers of shape {shape}.",
-        )
-    return shape
+    return names.index(coagulation.pair), coagulation.threshold or damage.arrhenius(coagulation.pair).threshold.number

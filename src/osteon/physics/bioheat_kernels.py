@@ -11,15 +11,12 @@ wrap test), division follows numpy (Python's test for zero stops vectorisation),
 to float64). Fields should be ``numerics.fields.placed``.
 """
 
-import math
-
 import numpy as np
 from numba import njit, prange, uint64
 
 SLAB = 16
 ZERO, ONE, TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 I0, I1 = np.uint64(0), np.uint64(1)
-LOG_HALF, LOG_QUARTER = math.log(0.5), math.log(0.25)  # R of CEM43 above and below 43 deg C
 KNEE, WIDTH, SLOPE, CEILING, DT, COEF, ARTERIAL = range(7)  # places in ``scalars``
 
 
@@ -261,74 +258,6 @@ def enthalpy_step(e, k, ic, w, q, latent, strides, box, edges, scalars, faces, s
             faces[4 * s + 3],
             sums[s],
         )
-
-
-@njit(cache=True, error_model="numpy")
-def _growth(d):
-    """Mean of exp(d s) over s from 0 to 1: what a rate that changes by the factor exp(d) is on average, over its first value."""
-    if abs(d) < 0.05:
-        return 1.0 + d * (0.5 + d * (1.0 / 6.0 + d * (1.0 / 24.0 + d / 120.0)))
-    return math.expm1(d) / d
-
-
-@njit(cache=True, error_model="numpy")
-def _equivalent(t0, t1, log_r):
-    """Mean of R^(43 - T) over a straight line from t0 to t1, where R does not change."""
-    return math.exp(log_r * (43.0 - t0)) * _growth(log_r * (t0 - t1))
-
-
-@njit(cache=True, error_model="numpy")
-def cem43_between(t0, t1, minutes):
-    """CEM43 [min] of a straight line from t0 to t1 [deg C] that lasts ``minutes``, split at 39 and 43 deg C."""
-    low, high = min(t0, t1), max(t0, t1)
-    if high < 39.0:
-        return 0.0
-    if low >= 43.0:
-        return minutes * _equivalent(low, high, LOG_HALF)
-    if high - low < 1e-6:
-        return minutes * _equivalent(low, high, LOG_QUARTER) if low >= 39.0 else 0.0
-    a, b = max(low, 39.0), min(high, 43.0)
-    dose = (b - a) * _equivalent(a, b, LOG_QUARTER)
-    if high > 43.0:
-        dose += (high - 43.0) * _equivalent(43.0, high, LOG_HALF)
-    return minutes * dose / (high - low)
-
-
-@njit(cache=True, error_model="numpy", parallel=True)
-def sample_dose(e, latent, before, peak, cem, omega, w, coagulated, strides, box, scalars, start, pairs, law, seconds):
-    """Add the dose of the last ``seconds``, straight lines in time assumed, and stop perfusion where tissue has coagulated.
-
-    ``pairs`` (m, 2): ln A and E/R of each Arrhenius pair, ``omega`` (m, voxels). ``law``: which dose coagulates (-1 none,
-    -2 CEM43, else the row of ``pairs``), at what value, and what CEM43 and omega are held at. ``before`` is the temperature above
-    start at the last sample; it is overwritten. Nothing is added where both ends lie below 39 deg C.
-    """
-    rows = box[3] - box[2]
-    which, threshold, cem_cap, omega_cap = int(law[0]), law[1], law[2], law[3]
-    knee, width = scalars[KNEE], scalars[WIDTH]
-    for j in prange((box[1] - box[0]) * rows):
-        o = (box[0] + j // rows) * strides[1] + (box[2] + j % rows) * strides[0]
-        for i in range(o + box[4], o + box[5]):
-            theta = e[i]
-            if theta > knee:
-                theta = max(knee + (theta - knee) * width / (width + latent[i]), theta - latent[i])
-            t0, t1 = start + before[i], start + theta
-            before[i] = theta
-            if t1 > peak[i]:
-                peak[i] = t1
-            if t0 < 39.0 and t1 < 39.0:
-                continue
-            if cem[i] < cem_cap:
-                cem[i] = min(cem[i] + cem43_between(t0, t1, seconds / 60.0), cem_cap)
-            for m in range(pairs.shape[0]):
-                if omega[m, i] >= omega_cap:
-                    continue
-                first, last = pairs[m, 0] - pairs[m, 1] / (t0 + 273.15), pairs[m, 0] - pairs[m, 1] / (t1 + 273.15)
-                omega[m, i] = min(omega[m, i] + seconds * math.exp(first) * _growth(last - first), omega_cap)
-            if which != -1 and not coagulated[i]:
-                reached = cem[i] if which == -2 else omega[which, i]
-                if reached >= threshold:
-                    coagulated[i] = True
-                    w[i] = ZERO
 
 
 @njit(cache=True, error_model="numpy")

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from osteon.numerics.fields import placed
+from osteon.physics import bioheat_dose_kernels as dose_kernels
 from osteon.physics import bioheat_kernels as kernels
+from osteon.physics.bioheat_sink import Coupled, Sink
 from osteon.physics.damage import Arrhenius
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -46,6 +48,8 @@ class March:
         Which dose coagulates (-1 none, -2 CEM43, else index of ``pairs``) and from what value.
     caps : mapping
         ``cem43_min`` and ``omega``.
+    sink : Sink or None
+        A tube with coolant.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class March:
         pairs: Sequence[Arrhenius],
         law: tuple[int, float],
         caps: Mapping[str, float],
+        sink: Sink | None = None,
     ) -> None:
         self.shape = conductivity.shape
         self.h, self.start, self.arterial = spacing_m, start_c, arterial_c
@@ -87,10 +92,15 @@ class March:
         self.pairs = np.array([(p.log_a, p.e_over_r) for p in pairs], float).reshape(-1, 2)
         self.law = np.array([law[0], law[1], caps["cem43_min"], caps["omega"]], float)
         hottest_k = (boiling_c[1] - start_c) if slope > 0 else 0.0
-        rate = kernels.fastest_rate(self.k, self.ic, self.w, spacing_m, self.strides, np.array(self.shape))
+        self.sink = None if sink is None else Coupled(sink, conductivity, spacing_m)
+        lost = self.w.copy()
+        if self.sink is not None:
+            lost[self.sink.voxels] += self.sink.rate
+        rate = kernels.fastest_rate(self.k, self.ic, lost, spacing_m, self.strides, np.array(self.shape))
         self.dt_max = SAFETY * 2.0 / (rate * (1.0 + slope * hottest_k))
         self.steps, self.unsampled_s = 0, 0.0
-        self.energy = {"in": 0.0, "out": 0.0, "perfusion": 0.0}
+        self.energy = {"in": 0.0, "out": 0.0, "perfusion": 0.0, "steam": 0.0, "sink": 0.0}
+        self.steam_leaves = False
         self.energy_start = 0.0
         self.q = placed(np.zeros(self.k.size, np.float32), 4)
         self._set_box(self._first_box())
@@ -103,7 +113,10 @@ class March:
             return np.array([0, self.shape[0], 0, self.shape[1], 0, self.shape[2]], np.int64)
         middle = [n // 2 for n in self.shape]
         box = np.array([middle[0], middle[0] + 1, middle[1], middle[1] + 1, middle[2], middle[2] + 1], np.int64)
-        return self._around(self.e != 0, box)
+        touched = self.e != 0
+        if self.sink is not None:
+            touched[self.sink.voxels] = True
+        return self._around(touched, box)
 
     def _around(self, where: Array, box: Array | None) -> Array:
         """Return the box that holds ``box`` and every voxel of ``where`` with a rim."""
@@ -186,18 +199,31 @@ class March:
     def _step(self) -> None:
         fields = (self.e, self.k, self.ic, self.w, self.q)
         rest = (self.strides, self.box, self.box_edges, self.scalars, self.faces, self.sums)
+        taken = None if self.sink is None else self._taken(self.sink)
         if self.plain:
             kernels.pennes_step(*fields, *rest)
         else:
             kernels.enthalpy_step(*fields, self.latent, *rest)
+        if taken is not None and self.sink is not None:
+            self.e[self.sink.voxels] -= taken
         self.steps += 1
 
+    def _taken(self, sink: Coupled) -> Array:
+        """Return what the tube takes from its voxels in one step [K of enthalpy], before that step, and note it."""
+        at, dt = sink.voxels, float(self.scalars[kernels.DT])
+        theta = kernels.temperature_of(self.e[at], self.latent[at], self.scalars[kernels.KNEE], self.scalars[kernels.WIDTH])
+        density, watt = sink.take(theta.astype(np.float64) + self.start)
+        self.energy["sink"] += watt * dt
+        return np.asarray(density * self.ic[at] * dt, np.float32)
+
     def _sample(self) -> None:
-        kernels.sample_dose(
-            self.e, self.latent, self.before, self.peak, self.cem, self.omega, self.w, self.coagulated, self.strides, self.box,
-            self.scalars, self.start, self.pairs, self.law, self.unsampled_s,
+        released = dose_kernels.sample_dose(
+            self.e, self.latent, self.ic, self.before, self.peak, self.cem, self.omega, self.w, self.coagulated, self.strides,
+            self.box, self.scalars, self.start, self.pairs, self.law, self.unsampled_s, self.steam_leaves,
         )  # fmt: skip
         self.unsampled_s = 0.0
+        if self.steam_leaves:
+            self.energy["steam"] += float(released.sum()) * self.h**3
 
     def temperature_c(self) -> Array:
         """Return the temperature now [°C], shape (z, y, x)."""

@@ -18,23 +18,26 @@ from typing import Any, cast
 
 import numpy as np
 import yaml
+from scipy import constants as nature
 from scipy.constants import R as GAS_CONSTANT
 from scipy.constants import zero_Celsius as ZERO_CELSIUS
 
 from osteon.errors import InputError
-from osteon.evidence.value import Value, spread_from
+from osteon.evidence.value import Fixed, LogNormal, Normal, Value, spread_from
+from osteon.tissue import tolerance
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
 class Arrhenius:
-    """One pair: frequency factor A [1/s] and activation energy E [J/mol], each with its source."""
+    """One pair: A [1/s], E [J/mol] and the Ω [1] from which tissue counts as changed, each with its source."""
 
     name: str
     title: str
     frequency_factor: Value
     activation_energy: Value
+    threshold: Value
 
     @property
     def log_a(self) -> float:
@@ -82,10 +85,98 @@ def caps() -> Mapping[str, float]:
 @cache
 def arrhenius_pairs() -> Mapping[str, Arrhenius]:
     """Return the shipped Arrhenius pairs by name."""
-    return {
-        name: Arrhenius(name, entry["title"], _value(entry["frequency_factor"]), _value(entry["activation_energy"]))
-        for name, entry in _data()["arrhenius"].items()
+    return {name: _pair(name, entry) for name, entry in _data()["arrhenius"].items()}
+
+
+def _pair(name: str, entry: Mapping[str, Any]) -> Arrhenius:
+    if "eyring" in entry:
+        factor, energy = from_eyring(*(_value(entry["eyring"][key]) for key in ("entropy", "enthalpy", "near")))
+    else:
+        factor, energy = _value(entry["frequency_factor"]), _value(entry["activation_energy"])
+    one = Value(1.0, "1", Fixed(), energy.source, energy.verified)
+    return Arrhenius(name, entry["title"], factor, energy, _value(entry["threshold"]) if "threshold" in entry else one)
+
+
+def from_eyring(entropy: Value, enthalpy: Value, near: Value) -> tuple[Value, Value]:
+    r"""Return A [1/s] and E [J/mol] of an Eyring law, tangent to it at one temperature.
+
+    .. math:: k = \frac{k_B T}{h} e^{\Delta S/R} e^{-\Delta H/RT}, \qquad
+        A = e\,\frac{k_B T_0}{h} e^{\Delta S/R}, \quad E = \Delta H + R T_0
+
+    Parameters
+    ----------
+    entropy, enthalpy : Value
+        ΔS [J/mol/K] and ΔH [J/mol]; a normal spread of ΔS becomes a log-normal one of A.
+    near : Value
+        T₀ [K]. The rate and its slope are exact there.
+
+    Returns
+    -------
+    tuple of Value
+        Frequency factor and activation energy.
+    """
+    attempts = nature.k * near.number / nature.h
+    factor = math.exp(1.0 + math.log(attempts) + entropy.number / GAS_CONSTANT)
+    spread = LogNormal(math.exp(entropy.spread.sd / GAS_CONSTANT)) if isinstance(entropy.spread, Normal) else Fixed()
+    read = entropy.verified and enthalpy.verified
+    return (
+        Value(factor, "1/s", spread, entropy.source, read),
+        Value(enthalpy.number + GAS_CONSTANT * near.number, "J/mol", enthalpy.spread, enthalpy.source, read),
+    )
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """What draws the edge of a zone.
+
+    Parameters
+    ----------
+    name, title : str
+        Key in measures; as it is read.
+    looks_at : {"cem43_min", "omega", "viability", "peak_c", "lowest_c"}
+        The field that is judged.
+    level : Value
+        Where the edge lies.
+    side : {"hot", "alive", "cold"}
+        ``hot``: inside is at or above the level; the others: at or below it.
+    pair : str
+        Arrhenius pair, where ``looks_at`` is ``omega``.
+    one_minute_c : float or None
+        What the pair calls dead after one minute [°C]: A and E alone tell nothing.
+    """
+
+    name: str
+    title: str
+    looks_at: str
+    level: Value
+    side: str
+    pair: str = ""
+    one_minute_c: float | None = None
+
+
+@cache
+def criteria() -> Mapping[str, Criterion]:
+    """Return every criterion for the edge of a zone: those of ``damage.yaml``, and one per Arrhenius pair at its threshold."""
+    levels = {**constants("cem43"), **constants("three_state")}
+    found = {
+        name: Criterion(
+            name, c["title"], c["looks_at"], levels[c["level_of"]] if "level_of" in c else _value(c["level"]), c["side"]
+        )
+        for name, c in _data()["criteria"].items()
     }
+    for name, pair in arrhenius_pairs().items():
+        warm = one_minute_temperature(pair)
+        level = pair.threshold
+        title = f"Arrhenius Ω = {level.number:.2g}, {pair.title.split(' (')[0]} (one minute at {warm:.1f} °C)"
+        found[f"arrhenius_{name}"] = Criterion(f"arrhenius_{name}", title, "omega", level, "hot", name, warm)
+    return found
+
+
+def cem43_thresholds() -> Mapping[str, Value]:
+    """Return every cited CEM43 [min] by tissue: necrosis and none in soft tissue, then those of ``tissue/tolerance.yaml``."""
+    limits = {limit.applies_to: limit.as_value() for limit in tolerance.limits() if limit.quantity == "cem43_min"}
+    law = constants("cem43")
+    return {"soft tissue, necrosis": law["necrosis"], "soft tissue, no necrosis": law["no_necrosis"], **limits}
 
 
 def arrhenius(name: str) -> Arrhenius:
@@ -107,14 +198,14 @@ def arrhenius(name: str) -> Arrhenius:
 
 
 def one_minute_temperature(pair: Arrhenius, seconds: float = 60.0) -> float:
-    r"""Return the temperature [°C] that gives Ω = 1 in ``seconds``: :math:`E / (R\ln(A\,t))`.
+    r"""Return the temperature [°C] that reaches the pair's threshold in ``seconds``: :math:`E / (R\ln(A\,t/\Omega))`.
 
     Examples
     --------
     >>> round(one_minute_temperature(arrhenius("liver")), 1)
     50.1
     """
-    return pair.e_over_r / (pair.log_a + math.log(seconds)) - float(ZERO_CELSIUS)
+    return pair.e_over_r / (pair.log_a + math.log(seconds / pair.threshold.number)) - float(ZERO_CELSIUS)
 
 
 def _samples(times_s: Array, temperature_c: Array) -> tuple[Array, Array]:

@@ -353,9 +353,9 @@ def _solve(space: Discretisation, matrix: Any, load: Array) -> tuple[Array, floa
     inner = matrix[free][:, free].tocsc()
     with threadpool_limits(1, "blas"):  # the fronts are small: more threads made this thirty times slower on a busy machine
         factors = splu(inner, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.01, options={"SymmetricMode": True})
-    u = np.zeros(matrix.shape[0], complex)
-    u[free] = factors.solve(load[free])
-    residual = float(np.linalg.norm(inner @ u[free] - load[free]) / np.linalg.norm(load[free]))
+        u = np.zeros(matrix.shape[0], complex)
+        u[free] = factors.solve(load[free])
+        residual = float(np.linalg.norm(inner @ u[free] - load[free]) / np.linalg.norm(load[free]))
     if not residual < 1e-6:
         raise NumericalError(
             f"The wave was solved with a relative residual of {residual:.1e}.",

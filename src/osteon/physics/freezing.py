@@ -21,13 +21,14 @@ from typing import Any, Literal
 import numpy as np
 
 from osteon.errors import InputError
-from osteon.physics.freezing_march import LEVELS_C, March
+from osteon.physics.freezing_march import CHANGE_K, LEVELS_C, March
 from osteon.physics.freezing_tables import REST_C, FreezingTable
 from osteon.physics.lines import Line, weights
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Observe = Callable[[float], None]
 STAGES = 9  # at most, of a superstep: within 0.2 K of an explicit scheme of fine steps, with ``freezing_march.CHANGE_K``
+TRACE_S = 5.0  # between two points of a trace, at most
 MOST_PROBES = 25
 
 
@@ -156,10 +157,13 @@ def freeze(
     sides_c: Sequence[float | None] | None = None,
     stasis_c: float = -20.0,
     watch: Mapping[str, Array] | None = None,
-    trace_every_s: float = 5.0,
+    trace_every_s: float = TRACE_S,
     super_stages: int = STAGES,
+    change_k: float = CHANGE_K,
     keep_stages: bool = False,
     observe: Observe | None = None,
+    probe: Callable[[float, Array], None] | None = None,
+    probe_every_s: float = 5.0,
 ) -> FreezeResult:
     """March the enthalpy equation through freezes and thaws.
 
@@ -187,11 +191,19 @@ def freeze(
     trace_every_s : float
         Longest time between two points of a trace, and longest superstep [s].
     super_stages : int
-        Odd number of RKL2 stages, 3 or more; 1: the explicit scheme.
+        Largest number of RKL2 stages, odd, 3 or more; 1: the explicit scheme.
+    change_k : float
+        By which no voxel should change in one superstep [K]; while one does, supersteps are as short as explicit steps. Larger is
+        faster and less exact.
     keep_stages : bool
         Keep the lowest temperature at the end of each stage.
     observe : callable, optional
         Called with the fraction done.
+    probe : callable, optional
+        Called with the seconds since time 0 and the temperature [°C], at time 0, then after the first superstep not before each
+        ``probe_every_s``, and at the end: for sensors. It must not write into the field, nor keep it.
+    probe_every_s : float
+        Time between two calls of ``probe`` [s]; supersteps may be longer.
 
     Returns
     -------
@@ -203,7 +215,7 @@ def freeze(
     InputError
         If a shape, property, probe or time cannot be used.
     """
-    shape = _check(spacing_mm, materials, stages, probes, super_stages, trace_every_s, watch or {})
+    shape = _check(spacing_mm, materials, stages, probes, super_stages, min(trace_every_s, change_k), watch or {})
     whole = np.asarray(start_c, np.float32)
     if whole.ndim not in (0, 3) or (whole.ndim == 3 and whole.shape != shape) or not np.isfinite(whole).all():
         raise InputError(
@@ -218,9 +230,11 @@ def freeze(
     march = March(
         spacing_mm * 1e-3, materials.index, materials.tables, materials.perfusion, np.broadcast_to(whole, shape), rest,
         float(arterial_c), float(stasis_c), sides, rows, radii, super_stages,
+        change_k,
     )  # fmt: skip
     log = _Log(march, watch or {}, len(probes))
     total, began, kept = sum(s.duration_s for s in stages), 0.0, []
+    asked = _Probe(march, probe, probe_every_s, total)
     for stage in stages:
         drives = list(stage.drives) * (len(probes) if len(stage.drives) == 1 else 1)
         march.drive([d.medium_c for d in drives], [d.film_w_m2k for d in drives], [d.most_w_m for d in drives])
@@ -230,6 +244,7 @@ def freeze(
             taken = march.superstep(min(trace_every_s, left))
             done = stage.duration_s if left - taken < 1e-6 else done + taken
             log.note(began + done)
+            asked.at(began + done)
             if observe is not None:
                 observe(min((began + done) / total, 1.0))
         began += stage.duration_s
@@ -240,12 +255,28 @@ def freeze(
     return _result(march, log, kept)
 
 
+class _Probe:
+    """Whoever wants to see the whole field now and then."""
+
+    def __init__(self, march: March, probe: Callable[[float, Array], None] | None, every_s: float, total_s: float) -> None:
+        self.march, self.probe, self.every_s, self.total_s, self.next_s = march, probe, every_s, total_s, 0.0
+        self.at(0.0)
+
+    def at(self, time_s: float) -> None:
+        if self.probe is not None and (time_s >= self.next_s - 1e-6 or time_s >= self.total_s - 1e-6):
+            self.march.store()
+            self.probe(time_s, self.march.temperature)
+            self.next_s = (math.floor(time_s / self.every_s + 1e-9) + 1) * self.every_s
+
+
 class _Log:
     """Traces of a run."""
 
     def __init__(self, march: March, watch: Mapping[str, Array], probes: int) -> None:
         self.march, self.probes = march, probes
         self.where = {name: np.argwhere(mask) for name, mask in watch.items()}
+        self.local: dict[str, tuple[Array, Array, Array]] = {}
+        self.box = np.full(6, -1, np.int64)
         self.times: list[float] = []
         self.ice: list[Array] = []
         self.wall: list[Array] = []
@@ -263,21 +294,29 @@ class _Log:
             np.minimum.at(coldest, m.coupling.owner, np.nan_to_num(m.coupling.wall, nan=np.inf))
             self.wall.append(coldest)
             self.power.append(np.bincount(m.coupling.owner, m.coupling.heat, self.probes))
-        for name, index in self.where.items():
-            value, flat = self._coldest(index)
+        if (self.box != m.box).any():
+            self._place()
+        for name in self.where:
+            value, flat = self._coldest(name)
             self.coldest[name].append(value)
             if name not in self.extreme or value < self.extreme[name][0]:
                 self.extreme[name] = (value, flat, time_s)
 
-    def _coldest(self, index: Array) -> tuple[float, int]:
-        """Return the coldest of some voxels now; those outside the box have not changed."""
-        m = self.march
-        low, high = m.box[::2], m.box[1::2]
-        inside = ((index >= low) & (index < high)).all(axis=1)
-        values = m.temperature[tuple(index.T)].astype(float)
-        values[inside] = m.t[tuple((index[inside] - low + 1).T)]
+    def _place(self) -> None:
+        """Note which watched voxels lie in the box: the others have not changed."""
+        m, low, high = self.march, self.march.box[::2], self.march.box[1::2]
+        self.box = m.box.copy()
+        for name, index in self.where.items():
+            inside = ((index >= low) & (index < high)).all(axis=1)
+            at = np.ravel_multi_index(tuple((index[inside] - low + 1).T), m.t.shape) if inside.any() else np.zeros(0, np.int64)
+            self.local[name] = (np.asarray(inside), np.asarray(at), m.temperature[tuple(index.T)].astype(float))
+
+    def _coldest(self, name: str) -> tuple[float, int]:
+        """Return the coldest of some voxels now."""
+        inside, at, values = self.local[name]
+        values[inside] = self.march.t.reshape(-1)[at]
         best = int(np.argmin(values))
-        return float(values[best]), int(np.ravel_multi_index(tuple(index[best]), m.shape))
+        return float(values[best]), int(np.ravel_multi_index(tuple(self.where[name][best]), self.march.shape))
 
 
 def _result(march: March, log: _Log, kept: list[tuple[str, Array]]) -> FreezeResult:
@@ -318,7 +357,7 @@ def _check(
         )
     if not (spacing_mm > 0 and math.isfinite(spacing_mm)) or not trace_every_s > 0 or super_stages < 1 or super_stages % 2 == 0:
         raise InputError(
-            f"Spacing {spacing_mm} mm, a trace every {trace_every_s} s, {super_stages} stages a superstep.",
+            f"Spacing {spacing_mm} mm, a trace or a change every {trace_every_s} s or K, {super_stages} stages a superstep.",
             "Time and space must have a size, and RKL2 is stable at an odd number of stages.",
             "Give positive numbers, and 1 (explicit) or an odd number of stages.",
         )

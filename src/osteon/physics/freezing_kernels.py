@@ -13,18 +13,43 @@ TWO = np.float32(2.0)
 PERFUSION, WALLS, LINES = range(3)  # channels of the energy account
 
 
+@njit(inline="always")
+def _node(v, m, j, e0):
+    """The node below an enthalpy, searched from a guess: neighbours lie close."""
+    while j > 0 and v < e0[m, j]:
+        j -= 1
+    last = e0.shape[1] - 2
+    while j < last and v >= e0[m, j + 1]:
+        j += 1
+    return j
+
+
 @njit(cache=True, fastmath=True, parallel=True, error_model="numpy")
-def thermal(e, change, material, t0, e0, k0, dt, dk, temperature, conductivity):
-    """Temperature and conductivity of every voxel from its enthalpy [J/m3], ``e`` (float64) plus ``change``."""
+def thermal(e, change, material, row_material, warm, t0, e0, k0, dt, dk, temperature, conductivity, cold):
+    """Temperature and conductivity of every voxel from its enthalpy [J/m3], ``e`` (float64) plus ``change``.
+
+    A row of one material that is all above freezing is one straight line; ``cold`` marks the rows that are not.
+    """
     nz, ny, nx = e.shape
-    last = t0.shape[1] - 2
     for z in prange(1, nz - 1):
         for y in range(1, ny - 1):
+            same = row_material[z, y]
+            if same >= 0:
+                j = warm[same]
+                low, t_low, k_low, slope, slope_k = e0[same, j], t0[same, j], k0[same, j], dt[same, j], dk[same, j]
+                below = 0
+                for x in range(1, nx - 1):
+                    over = np.float32(e[z, y, x] + change[z, y, x]) - low
+                    temperature[z, y, x] = t_low + over * slope
+                    conductivity[z, y, x] = k_low + over * slope_k
+                    below += over < np.float32(0.0)
+                cold[z, y] = below > 0
+                if below == 0:
+                    continue
+            j = e0.shape[1] - 2
             for x in range(1, nx - 1):
                 m, v = material[z, y, x], np.float32(e[z, y, x] + change[z, y, x])
-                j = last
-                while j > 0 and v < e0[m, j]:
-                    j -= 1
+                j = _node(v, m, j, e0)
                 over = v - e0[m, j]
                 temperature[z, y, x] = t0[m, j] + over * dt[m, j]
                 conductivity[z, y, x] = k0[m, j] + over * dk[m, j]
@@ -112,42 +137,68 @@ def combine(newest, before, rate, rate_start, mu, nu, now, first, out):
 
 
 @njit(cache=True, fastmath=True, parallel=True, error_model="numpy")
-def fastest_rate(e, k, w, material, e0, steepest, per_h2, line_rate):
+def fastest_rate(e, k, w, material, row_material, cold, warm_steepest, e0, steepest, per_h2, line_rate):
     """Bound on the largest eigenvalue [1/s] (Gershgorin) with the steepest slope of temperature that a voxel is near."""
     nz, ny, nx = k.shape
-    last = e0.shape[1] - 2
     highest = np.zeros(nz, np.float32)
+    four = np.float32(4.0) * per_h2
     for z in prange(1, nz - 1):
         most = np.float32(0.0)
         for y in range(1, ny - 1):
+            same = row_material[z, y]
+            if same >= 0 and not cold[z, y]:
+                row = np.float32(0.0)
+                for x in range(1, nx - 1):
+                    a = k[z, y, x]
+                    f = a * k[z - 1, y, x] / (a + k[z - 1, y, x]) + a * k[z + 1, y, x] / (a + k[z + 1, y, x])
+                    f += a * k[z, y - 1, x] / (a + k[z, y - 1, x]) + a * k[z, y + 1, x] / (a + k[z, y + 1, x])
+                    f += a * k[z, y, x - 1] / (a + k[z, y, x - 1]) + a * k[z, y, x + 1] / (a + k[z, y, x + 1])
+                    row = max(row, four * f + w[z, y, x] + line_rate[z, y, x])
+                most = max(most, row * warm_steepest[same])
+                continue
+            j = e0.shape[1] - 2
             for x in range(1, nx - 1):
-                m, v = material[z, y, x], np.float32(e[z, y, x])
-                j = last
-                while j > 0 and v < e0[m, j]:
-                    j -= 1
+                m = material[z, y, x]
+                j = _node(np.float32(e[z, y, x]), m, j, e0)
                 a = k[z, y, x]
                 f = a * k[z - 1, y, x] / (a + k[z - 1, y, x]) + a * k[z + 1, y, x] / (a + k[z + 1, y, x])
                 f += a * k[z, y - 1, x] / (a + k[z, y - 1, x]) + a * k[z, y + 1, x] / (a + k[z, y + 1, x])
                 f += a * k[z, y, x - 1] / (a + k[z, y, x - 1]) + a * k[z, y, x + 1] / (a + k[z, y, x + 1])
-                most = max(most, steepest[m, j] * (np.float32(4.0) * per_h2 * f + w[z, y, x] + line_rate[z, y, x]))
+                most = max(most, steepest[m, j] * (four * f + w[z, y, x] + line_rate[z, y, x]))
         highest[z] = most
     return highest.max()
 
 
 @njit(cache=True, fastmath=True, parallel=True, error_model="numpy")
-def sample(t, w0, material, starts, stasis, lowest, highest, w, counts, levels):
-    """Lowest and highest temperature so far; blood stops where it is frozen and, below ``stasis``, for good; counts of ice."""
+def sample(t, last, w0, material, row_material, starts, stasis, lowest, highest, w, counts, levels, extremes):
+    """Lowest and highest temperature so far; blood stops where it is frozen and, below ``stasis``, for good; counts of ice.
+
+    Per plane ``extremes`` holds the largest change since ``last`` (which becomes ``t``) and the lowest temperature so far.
+    """
     nz, ny, nx = t.shape
+    level_0, level_1, level_2 = levels[0], levels[1], levels[2]
+    none = np.float32(0.0)
     for z in prange(1, nz - 1):
-        for c in range(levels.size):
-            counts[z, c] = 0
+        n_0, n_1, n_2 = 0, 0, 0
+        moved, least = none, np.float32(1e9)
         for y in range(1, ny - 1):
+            same = row_material[z, y]
+            begins = starts[max(same, 0)]
             for x in range(1, nx - 1):
                 v = t[z, y, x]
                 low = min(lowest[z, y, x], v)
                 lowest[z, y, x] = low
                 highest[z, y, x] = max(highest[z, y, x], v)
-                flows = v > starts[material[z, y, x]] and low > stasis
-                w[z, y, x] = w0[z, y, x] if flows else np.float32(0.0)
-                for c in range(levels.size):
-                    counts[z, c] += v <= levels[c]
+                moved = max(moved, abs(v - last[z, y, x]))
+                last[z, y, x] = v
+                least = min(least, low)
+                w[z, y, x] = w0[z, y, x] if (v > begins) & (low > stasis) else none
+                n_0 += v <= level_0
+                n_1 += v <= level_1
+                n_2 += v <= level_2
+            if same < 0:
+                for x in range(1, nx - 1):
+                    flows = t[z, y, x] > starts[material[z, y, x]] and lowest[z, y, x] > stasis
+                    w[z, y, x] = w0[z, y, x] if flows else none
+        counts[z, 0], counts[z, 1], counts[z, 2] = n_0, n_1, n_2
+        extremes[z, 0], extremes[z, 1] = moved, least

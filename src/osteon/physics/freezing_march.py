@@ -49,6 +49,16 @@ class Tables:
         self.dt, self.dk = _padded(slope_t.astype(np.float32)), _padded(slope_k.astype(np.float32))
         self.steepest = _padded(np.maximum(np.maximum(near[:, :-2], near[:, 2:]), slope_t).astype(np.float32))
         self.starts = np.array([t.freezing_starts_c for t in tables], np.float32)
+        self.warm, self.warm_steepest = self._warm()
+
+    def _warm(self) -> tuple[Array, Array]:
+        """Return per material the node from which T(H) and k(H) are one straight line, and the steepest slope there."""
+        count, nodes = self.dt.shape
+        first = np.full(count, nodes - 2, np.int64)
+        for m in range(count):
+            while first[m] > 0 and all(np.isclose(a[m, first[m] - 1], a[m, nodes - 2], rtol=1e-6) for a in (self.dt, self.dk)):
+                first[m] -= 1
+        return first, np.array([self.steepest[m, j:].max() for m, j in enumerate(first)], np.float32)
 
 
 def _padded(values: Array) -> Array:
@@ -107,14 +117,16 @@ class March:
         Probes.
     stages : int
         Of a superstep; 1: explicit.
+    change_k : float
+        By which no voxel should change in one superstep [K].
     """
 
     def __init__(
         self, spacing_m: float, material: Array, tables: Sequence[FreezingTable], perfusion: Array, start_c: Array, rest_c: float,
         arterial_c: float, stasis_c: float, sides_c: Sequence[float | None], rows: Sequence[Weights], radii: Sequence[float],
-        stages: int,
+        stages: int, change_k: float = CHANGE_K,
     ) -> None:  # fmt: skip
-        self.h, self.stages, self.sides = spacing_m, stages, tuple(sides_c)
+        self.h, self.stages, self.change_k, self.sides = spacing_m, stages, change_k, tuple(sides_c)
         self.arterial, self.stasis = np.float32(arterial_c), np.float32(stasis_c)
         self.tables, self.shape = Tables(tables), material.shape
         self.material, self.perfusion = material.astype(np.uint8), perfusion.astype(np.float32)
@@ -170,7 +182,10 @@ class March:
         self.w, self.line_rate = np.zeros(size, np.float32), np.zeros(size, np.float32)
         self.buffers = [np.zeros(size, np.float32) for _ in range(6)]  # the last stays zero: no change
         self.plane_sums, self.counts = np.zeros(size[0]), np.zeros((size[0], len(LEVELS_C)), np.int64)
-        self.levels = np.array(LEVELS_C, np.float32)
+        self.levels, self.extremes = np.array(LEVELS_C, np.float32), np.zeros((size[0], 2), np.float32)
+        inside = self.m[:, :, 1:-1]
+        self.row_material = np.where((inside == inside[:, :, :1]).all(axis=2), inside[:, :, 0].astype(np.int16), np.int16(-1))
+        self.cold = np.ones(size[:2], np.bool_)
         self.has_walls = False
         for axis in range(3):
             for end, at in ((0, 0), (1, -1)):
@@ -186,6 +201,7 @@ class March:
             )
             self._rate_of_lines()
         self._thermal(self.buffers[5])
+        self.last = self.t.copy()
         self._sample()
 
     def _rate_of_lines(self) -> None:
@@ -210,11 +226,14 @@ class March:
 
     def _thermal(self, change: Array) -> None:
         s = self.tables
-        kernels.thermal(self.e, change, self.m, s.t0, s.e0, s.k0, s.dt, s.dk, self.t, self.k)
+        kernels.thermal(
+            self.e, change, self.m, self.row_material, s.warm, s.t0, s.e0, s.k0, s.dt, s.dk, self.t, self.k, self.cold
+        )  # fmt: skip
 
-    def _rate(self, change: Array, out: Array) -> Array:
-        """Evaluate dH/dt [W/m³] at the enthalpy plus ``change`` into ``out``; return what blood, walls and probes give [W]."""
-        self._thermal(change)
+    def _rate(self, change: Array | None, out: Array) -> Array:
+        """Evaluate dH/dt [W/m³] at the enthalpy plus ``change`` (None: as it stands) into ``out``; return what enters [W]."""
+        if change is not None:
+            self._thermal(change)
         self.evaluations += 1
         kernels.divergence(self.t, self.k, self.w, self.arterial, np.float32(1.0 / self.h**2), out, self.plane_sums)
         sums = np.zeros(3)
@@ -232,21 +251,22 @@ class March:
     def explicit_step_s(self) -> float:
         """Return the step that an explicit scheme may take now [s]."""
         s = self.tables
-        rate = kernels.fastest_rate(self.e, self.k, self.w, self.m, s.e0, s.steepest, np.float32(1.0 / self.h**2), self.line_rate)
+        rate = kernels.fastest_rate(
+            self.e, self.k, self.w, self.m, self.row_material, self.cold, s.warm_steepest, s.e0, s.steepest,
+            np.float32(1.0 / self.h**2), self.line_rate,
+        )  # fmt: skip
         return SAFETY * 2.0 / max(float(rate), 1e-12)
 
     def superstep(self, longest_s: float) -> float:
-        """Take one superstep and return its length [s]: at most ``longest_s``, and shorter while voxels change fast."""
+        """Take one superstep and return its length [s]: at most ``longest_s``, and an explicit one's while voxels change fast."""
         dt = self.explicit_step_s()
-        longest_s = min(longest_s, max(0.25 * dt, self.allowed_s))
-        before_k, kept = self.t[1:-1, 1:-1, 1:-1].copy(), self.t
+        longest_s = min(longest_s, max(dt, self.allowed_s))  # never below dt: three stages there are exact enough
+        tau = min(dt * max(1.0, (self.stages**2 + self.stages - 2) / 4.0), longest_s)
         if self.stages == 1:
-            tau = min(dt, longest_s)
-            give = self._rate(self.buffers[5], self.buffers[0])
+            give = self._rate(None, self.buffers[0])
             self.e += tau * self.buffers[0].astype(np.float64)
             self.energy += tau * give
         else:
-            tau = min(dt * (self.stages**2 + self.stages - 2) / 4.0, longest_s)
             count = 3  # no more stages than the length needs, odd
             while dt * (count**2 + count - 2) / 4.0 < tau * (1 - 1e-9):
                 count += 2
@@ -256,10 +276,9 @@ class March:
             self.given += tau * np.bincount(self.coupling.owner, self.coupling.heat, len(self.given))
         self._thermal(self.buffers[5])
         self._sample()
-        change = float(np.abs(kept[1:-1, 1:-1, 1:-1] - before_k).max())
-        wanted = tau * min(2.0, CHANGE_K / max(change, 1e-6))
+        change, coldest = float(self.extremes[1:-1, 0].max()), float(self.extremes[1:-1, 1].min())
+        wanted = tau * min(2.0, self.change_k / max(change, 1e-6))
         self.allowed_s = 2.0 ** (math.floor(4.0 * math.log2(wanted) + 0.5) / 4.0)  # in steps, so that rounding errors choose none
-        coldest = float(self.low.min())
         self.finite = bool(np.isfinite(self.energy).all()) and coldest > ABSOLUTE_ZERO_C  # comparison with NaN is false
         if self.finite:
             self._grow()
@@ -270,7 +289,7 @@ class March:
         b = [1 / 3, 1 / 3, 1 / 3] + [(j * j + j - 2) / (2 * j * (j + 1)) for j in range(3, count + 1)]
         w1 = 4.0 / (count * count + count - 2)
         rate_0, rate, newest, before, spare, none = self.buffers
-        give_0 = self._rate(none, rate_0)
+        give_0 = self._rate(None, rate_0)
         kernels.combine(none, none, rate_0, rate_0, *_f(0, 0, b[1] * w1 * tau, 0), newest)
         before[:] = 0.0
         account_before, account = np.zeros(3), b[1] * w1 * tau * give_0
@@ -287,8 +306,9 @@ class March:
 
     def _sample(self) -> None:
         kernels.sample(
-            self.t, self.w0, self.m, self.tables.starts, self.stasis, self.low, self.high, self.w, self.counts, self.levels
-        )
+            self.t, self.last, self.w0, self.m, self.row_material, self.tables.starts, self.stasis, self.low, self.high, self.w,
+            self.counts, self.levels, self.extremes,
+        )  # fmt: skip
 
     def volumes_m3(self) -> Array:
         """Return the volume now at or below each of ``LEVELS_C`` [m³]."""
@@ -305,7 +325,8 @@ class March:
         start = self.first[self.where]
         for axis in range(3):
             for end, at in ((0, 0), (1, -1)):
-                rim = np.abs(change.take(at, axis=axis) - start.take(at, axis=axis))
+                side = (slice(None),) * axis + (at,)
+                rim = np.abs(change[side] - start[side])
                 if float(rim.max()) > EDGE_K:
                     moved = int(box[2 * axis + end]) + (RIM if end else -RIM)
                     box[2 * axis + end] = min(max(moved, 0), self.shape[axis])

@@ -27,6 +27,7 @@ from osteon.space.shapes import ScalarField
 Array = np.ndarray[Any, np.dtype[Any]]
 Boundary = Literal["dirichlet", "neumann", "robin"]
 Exchange = tuple[Weights, Array, Array]  # a line's weights, conductance per metre and value, per segment
+SMALLEST_PIVOT = 1e-5  # over the largest: below it the coarsest operator counts as singular
 COARSEST = 64  # unknowns solved directly
 ALONE = 40**3  # unknowns below which waiting for a second thread costs more than it does
 RESTARTS = 5  # recursion and true residual drift apart at high contrast; so often CG begins anew
@@ -279,7 +280,7 @@ def _ratio(fine: Array, coarse: Array) -> Array:
 
 
 def _direct(faces: tuple[Array, Array, Array], sink: Array, n: Array) -> Array:
-    """Pseudo-inverse of the coarsest operator, float64 (islands without a sink are singular)."""
+    """Inverse of the coarsest operator, float64; the pseudo-inverse where islands without a sink make it singular."""
     shape = tuple(n.tolist())
     place = np.arange(math.prod(shape)).reshape(shape)
     matrix = np.diag(inner(sink, shape).astype(np.float64).reshape(-1))
@@ -289,6 +290,13 @@ def _direct(faces: tuple[Array, Array, Array], sink: Array, n: Array) -> Array:
         joined = np.take(face, range(1, shape[axis]), axis).reshape(-1)
         for a, b, sign in ((upper, upper, 1.0), (lower, lower, 1.0), (upper, lower, -1.0), (lower, upper, -1.0)):
             np.add.at(matrix, (a, b), sign * joined)
+    try:
+        pivots = np.diag(np.linalg.cholesky(matrix))
+    except np.linalg.LinAlgError:
+        pivots = np.zeros(1)
+    if pivots.min() > SMALLEST_PIVOT * pivots.max():
+        inverse = np.linalg.inv(matrix)
+        return np.asarray(0.5 * (inverse + inverse.T))
     return np.asarray(np.linalg.pinv(matrix, rcond=1e-13, hermitian=True))
 
 

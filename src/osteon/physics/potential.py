@@ -48,6 +48,10 @@ class Potential:
         abs(voltages times currents - heat) over voltages times currents.
     solved : Solved
         How the solver ended.
+    wall_w : float
+        Heat of the coupling that went into the wall of an electrode instead of the voxels [W].
+    coupling_w : tuple of ndarray, shape (segments,)
+        Heat between the wall of each electrode and the averaged field round it [W].
     """
 
     phi_v: Array
@@ -58,11 +62,13 @@ class Potential:
     outside_w: float
     balance: float
     solved: multigrid.Solved
+    wall_w: float = 0.0
+    coupling_w: tuple[Array, ...] = ()
 
 
 def potential(
     conductivity: ScalarField, spacing_m: float, electrodes: Sequence[Electrode], *, boundary: multigrid.Boundary = "dirichlet",
-    start: ScalarField | None = None, tolerance: float = 1e-6, most: int = 100,
+    start: ScalarField | None = None, tolerance: float = 1e-6, most: int = 100, to_wall: float = 0.0,
 ) -> Potential:  # fmt: skip
     r"""Solve :math:`\nabla\cdot(\sigma\nabla\varphi) = 0` round electrodes held at voltages.
 
@@ -82,6 +88,8 @@ def potential(
         Of the true residual.
     most : int
         Largest number of iterations.
+    to_wall : float
+        Share of the heat of the coupling that a cooled wall takes (``wall_w``); the rest goes to the voxels.
 
     Returns
     -------
@@ -117,20 +125,22 @@ def potential(
     else:
         solved = multigrid.solve(sigma, h, None, lines=lines, boundary=boundary, start=start, tolerance=tolerance, most=most)
     heat, outside = grid_heat(sigma, solved.u, h, boundary)
-    currents = np.zeros(len(electrodes))
+    currents, wall, couplings = np.zeros(len(electrodes)), 0.0, []
     for e, (w, g, v) in enumerate(lines):
         through = g * w.length_m * (v - average(solved.u, w))
         currents[e] = through.sum()
         with np.errstate(divide="ignore", invalid="ignore"):
             coupling = np.where(g > 0.0, through**2 / (g * w.length_m), 0.0)
-        heat += spread(coupling, w, shape, h)
+        heat += spread((1.0 - to_wall) * coupling, w, shape, h)
+        wall += to_wall * float(coupling.sum())
+        couplings.append(coupling)
     power = float(heat.sum()) * h**3
     fed = float(sum(v * i for (_, v), i in zip(electrodes, currents, strict=True)))
     held = [v for _, v in electrodes] + ([] if boundary == "neumann" else [0.0])
-    total = power + outside
+    total = power + outside + wall
     resistance = (max(held) - min(held)) ** 2 / total if total > 0.0 else math.inf
     balance = abs(fed - total) / abs(fed) if fed > 0.0 else 0.0
-    return Potential(solved.u, currents, resistance, heat, power, outside, balance, solved)
+    return Potential(solved.u, currents, resistance, heat, power, outside, balance, solved, wall, tuple(couplings))
 
 
 def grid_heat(sigma: Array, phi: Array, h: float, boundary: multigrid.Boundary) -> tuple[Array, float]:

@@ -9,13 +9,13 @@ import numpy as np
 
 from osteon.assessment.carried import carried_cautions
 from osteon.assessment.results import Assessment, LesionAssessment
-from osteon.errors import NumericalError
+from osteon.errors import InputError, NumericalError
 from osteon.facts import Fact
 from osteon.jobs import Executor, Serial
 from osteon.planning.contrast import assumed_of, with_contrast
-from osteon.planning.geometry import note, number, values
+from osteon.planning.geometry import note, values
 from osteon.planning.limits import UNITS
-from osteon.planning.measures import bands, measure, name_uncovered, zone_of
+from osteon.planning.measures import bands, measure, name_uncovered, zone_assumed, zone_of
 from osteon.planning.offer import Attempt, Offer, Site, Watcher, attempt, why_none
 from osteon.planning.overlap import Applied, simulate_overlap
 from osteon.planning.plan import TARGET, UNCOVERED, Finding, Plan, PlanRequest
@@ -39,6 +39,7 @@ from osteon.space.anatomy import Anatomy, structure
 from osteon.treatments.base import Ended, Goal, Treatment
 from osteon.treatments.catalog import entries
 from osteon.treatments.catalog import treatment as find
+from osteon.treatments.site_devices import stamp, with_only
 
 GOALS: tuple[Goal, ...] = ("cure", "palliation", "interface_palliation")
 
@@ -76,13 +77,18 @@ def plan(
     Raises
     ------
     InputError
-        If a treatment is asked for that the catalogue does not have.
+        If a treatment or a device is asked for that the catalogue does not have.
     """
     names = list(entries()) if "all" in request.treatments else list(request.treatments)
+    _check_device(names, request.device)
     wanted: list[tuple[LesionAssessment, Treatment, str]] = []
     for lesion in assessment.lesions:
         for name in names:
             treatment = find(name)
+            if request.device:
+                if request.device not in getattr(treatment, "devices", {}):
+                    continue
+                treatment = with_only(treatment, request.device)
             condition = condition_of(verdicts, lesion.lesion_id, name, request) if treatment.simulates() else None
             if condition is not None:
                 wanted.append((lesion, treatment, condition))
@@ -98,6 +104,16 @@ def plan(
     if observe is not None:
         observe("plans done", 1.0)
     return with_sessions(plans)
+
+
+def _check_device(names: Sequence[str], device: str) -> None:
+    if device and not any(device in getattr(find(name), "devices", {}) for name in names):
+        known = [each for name in names for each in getattr(find(name), "devices", {})]
+        raise InputError(
+            f"None of the treatments asked for has a device {device!r}.",
+            "A plan is made for the needle that will be used.",
+            f"Use one of: {', '.join(known) or 'none, they have no devices'}; or see `osteon list devices`.",
+        )
 
 
 def condition_of(verdicts: Verdicts, lesion_id: str, treatment: str, request: PlanRequest) -> str | None:
@@ -160,7 +176,7 @@ def goal_of(assessment: Assessment, lesion: LesionAssessment, request: PlanReque
         for goal in GOALS:
             if told == goal:
                 return goal, ""
-    return "palliation", "goal of treatment not given, or not one of heat: palliation was assumed"
+    return "palliation", "goal of treatment not given, or not one of ablation: palliation was assumed"
 
 
 def _plan_one(
@@ -179,12 +195,12 @@ def _plan_one(
     full = site.assessed.anatomy
     if full.image is None:
         return replace(
-            base, ended=Ended("refused", "cannot tell: heat is simulated from the HU of a CT; needs a CT of the region")
+            base, ended=Ended("refused", "cannot tell: heat and cold are simulated from the HU of a CT; needs a CT of the region")
         )
     if not full.has(site.lesion):
         return replace(base, ended=Ended("refused", "cannot tell: outline the lesion; there is nothing to aim at"))
     observe("preparing the box round the lesion", 0.01)
-    box = boxed(full, planning_box(full, site.lesion, request.spacing_mm))
+    box = replace(boxed(full, planning_box(full, site.lesion, request.spacing_mm)), thermocouples=request.thermocouples)
     found = _attempt(site, treatment, goal, box, request, observe)
     fine, offer = found.fine, found.offer
     base = replace(
@@ -276,6 +292,9 @@ def _finish(
     prescription = prescribe(
         site.assessed.anatomy, site.lesion, site.bone, settings, offer.access, offer.paths, site.scanned, site.fixed
     )
+    fitted = tuple(dict.fromkeys(text for setting in settings for text in stamp(treatment, setting)))
+    if fitted:
+        prescription = {**prescription, "device_fitted": "; ".join(fitted)}
     extra = (f"bands from {request.samples} runs on a grid of {coarse.box.grid.spacing_mm[0]:g} mm",) if runs else ()
     return replace(
         base,
@@ -288,7 +307,7 @@ def _finish(
         margin_mm=margin,
         prescription={**prescription, **positions_in_words(steps)},
         uncovered=uncovered,
-        assumptions=(*base.assumptions, *extra, *positions_assumed(steps)),
+        assumptions=(*fitted, *base.assumptions, *zone_assumed(effects), *extra, *positions_assumed(steps)),
         provenance=_provenance(fine, tried, offer),
     )
 
@@ -305,7 +324,6 @@ def _assumptions(site: Site, target: Target, assumed: str) -> tuple[str, ...]:
             *carried_cautions(site.assessed.anatomy),
             "stand-off of the needle itself: " + note("needle_stand_off_nerve_mm"),
             note("bore_radius_mm"),
-            f"the zone is where CEM43 reaches {number('lethal_cem43_min'):g} min",
         )
         if text
     )

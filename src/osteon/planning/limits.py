@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from osteon.assessment.results import RequiredStructure
 from osteon.evidence.value import Band
+from osteon.planning.fields import BASELINE_C, edge_temperature, total
 from osteon.planning.geometry import number
 from osteon.planning.plan import Finding, Level
 from osteon.space.anatomy import Anatomy, Field, Structure, structure
@@ -22,9 +23,12 @@ from osteon.tissue.tolerance import Limit, limits_for
 from osteon.treatments.base import Effect, Trace
 
 JUDGED = ("nerve", "cord", "vessel", "bowel", "joint", "organ", "lung", "skin")
-BASELINE_C = 37.0
-QUANTITIES = {"peak_temperature_c": Field.TEMPERATURE_C, "cem43_min": Field.CEM43_MIN}
-UNITS = {"peak_temperature_c": "°C", "cem43_min": "CEM43 min", "stand_off_mm": "mm"}
+QUANTITIES = {
+    "peak_temperature_c": Field.TEMPERATURE_C,
+    "cem43_min": Field.CEM43_MIN,
+    "lowest_temperature_c": Field.FROZEN_MIN_C,
+}
+UNITS = {"peak_temperature_c": "°C", "cem43_min": "CEM43 min", "stand_off_mm": "mm", "lowest_temperature_c": "°C"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,39 +182,32 @@ def _skin(box: Anatomy) -> Array:
 
 def _figure(value: float) -> str:
     """Return a number as a reader can take it in; doses run to 10¹² and mean only "far beyond"."""
-    return f"{value:.3g}" if abs(value) < 1e5 else "over 100 000"
+    return f"{float(f'{value:.3g}'):g}" if abs(value) < 1e5 else "over 100 000"
 
 
 def _point(mm: Array) -> tuple[float, float, float]:
     return float(mm[0]), float(mm[1]), float(mm[2])
 
 
-def total(effects: Sequence[Effect], grid: Grid, field: Field) -> Array:
-    """Return a field over several applications on one grid: the hottest temperature, the sum of doses."""
-    fill = BASELINE_C if field is Field.TEMPERATURE_C else 0.0
-    out: Array = np.full(grid.shape, fill, np.float32)
-    for effect in effects:
-        if field not in effect.state:
-            continue
-        volume = effect.state[field]
-        values = volume.array if volume.grid == grid else volume.resample(grid, fill=fill).array
-        out = np.maximum(out, values) if field is Field.TEMPERATURE_C else out + values
-    return out
+def strain(finding: Finding) -> float:
+    """Return how far a finding stands from rest towards its limit: 0 at rest, 1 at the limit, more beyond it.
 
+    Temperatures are counted from that of the body, so that heat and cold go by one rule and 0 °C is nothing special; a distance
+    is the limit over what there is of it.
 
-def edge_temperature(temperature: Array, box: Anatomy) -> float:
-    """Return the highest temperature at the edge of what is seen: faces of the box and borders of the image, inside the body."""
-    edge = np.zeros(box.grid.shape, bool)
-    for axis in range(3):
-        face: list[slice | int] = [slice(None)] * 3
-        for end in (0, -1):
-            face[axis] = end
-            edge[tuple(face)] = True
-    if not box.imaged.array.all():
-        edge |= ndimage.binary_dilation(~box.imaged.array)
-    body = box.masks.get(structure("body"))
-    edge &= body.array | ~box.imaged.array if body is not None else True
-    return float(temperature[edge].max()) if edge.any() else BASELINE_C
+    Raises
+    ------
+    ValueError
+        If the finding has no value: what is not known must not be ranked.
+    """
+    if finding.value is None:
+        raise ValueError(f"{finding.limit_id} at {finding.structure} has no value to rank; say 'cannot tell' instead")
+    value = finding.value.best
+    if finding.unit == UNITS["stand_off_mm"]:
+        return finding.limit / max(value, 1e-6)
+    rest = BASELINE_C if finding.unit == UNITS["peak_temperature_c"] else 0.0
+    allowed = finding.limit - rest
+    return (value - rest) / (allowed if abs(allowed) > 1e-6 else 1e-6)
 
 
 def judge(
@@ -247,16 +244,17 @@ def judge(
         One per structure and limit.
     """
     watched = watch(box, full or box, required, target) if watched is None else watched
-    if fields is None:
-        fields = {name: total(effects, box.grid, name) for name in QUANTITIES.values()}
+    given = fields or {}
+    fields = {name: given[name] if name in given else total(effects, box.grid, name) for name in QUANTITIES.values()}
     edge = edge_temperature(fields[Field.TEMPERATURE_C], box)
+    cold_edge = edge_temperature(fields[Field.FROZEN_MIN_C], box, coldest=True)
     found = []
     for each in watched:
         trace = _trace(effects, each.structure)
         if not each.limits and each.structure.kind not in ("bone", "muscle", "fat"):
             text = each.text or f"cannot tell: no limit is kept for the {each.structure.name}"
             found.append(Finding("no-limit", each.structure.id, None, "", 0.0, "unknown", text))
-        for limit in each.limits:
+        for limit in (k for k in each.limits if _concerns(k, effects)):
             if not each.known:
                 unit = UNITS[limit.quantity]
                 found.append(
@@ -266,15 +264,27 @@ def judge(
                 found.append(_stand_off(each, limit))
             elif not any(QUANTITIES[limit.quantity] in e.state for e in effects):
                 found.extend(_not_computed(each, limit, effects))
+            elif limit.quantity == "lowest_temperature_c":
+                around = min(cold_edge, float(fields[Field.FROZEN_MIN_C].ravel()[each.undrawn].min(initial=np.inf)))
+                cold = _trace(effects, each.structure, "coldest")
+                found.append(_worst(each, limit, fields[Field.FROZEN_MIN_C], around, box.grid, cold))
             else:
                 around = max(edge, float(fields[Field.TEMPERATURE_C].ravel()[each.undrawn].max(initial=-np.inf)))
-                found.append(_hottest(each, limit, fields[QUANTITIES[limit.quantity]], around, box.grid, trace))
+                found.append(_worst(each, limit, fields[QUANTITIES[limit.quantity]], around, box.grid, trace))
     return found
 
 
+def _concerns(limit: Limit, effects: Sequence[Effect]) -> bool:
+    """Tell whether a limit has to do with what these effects do: one of cold with freezing, one of heat with anything else."""
+    froze = [Field.FROZEN_MIN_C in e.state for e in effects]
+    if limit.quantity == "lowest_temperature_c":
+        return any(froze)
+    return limit.quantity == "stand_off_mm" or not froze or not all(froze)
+
+
 def _not_computed(each: Watch, limit: Limit, effects: Sequence[Effect]) -> list[Finding]:
-    """Answer for a field that no effect wrote: nothing where nothing was heated, else "cannot tell"."""
-    if not any(Field.TEMPERATURE_C in e.state or Field.CEM43_MIN in e.state for e in effects):
+    """Answer for a field that no effect wrote: nothing where nothing was heated or frozen, else "cannot tell"."""
+    if not any(name in e.state for e in effects for name in QUANTITIES.values()):
         return []
     text = f"cannot tell: the simulation gave no {UNITS[limit.quantity]} for the {each.structure.name}; use a model that does"
     unit = UNITS[limit.quantity]
@@ -300,21 +310,22 @@ def _with_error(each: Watch) -> str:
     return f"; judged with the {each.error_mm:.1f} mm that its outline may be wrong" if each.error_mm > 0 else ""
 
 
-def _hottest(each: Watch, limit: Limit, values: Array, edge: float, grid: Grid, trace: Trace | None) -> Finding:
-    """Judge the hottest voxel of a structure; where heat reaches the edge of what is seen, a part beyond it is unknown."""
+def _worst(each: Watch, limit: Limit, values: Array, edge: float, grid: Grid, trace: Trace | None) -> Finding:
+    """Judge the hottest or coldest voxel of a structure; where that reaches the edge of what is seen, more of it is unknown."""
     name, unit = each.structure.name, UNITS[limit.quantity]
+    up = -1.0 if limit.side == "below" else 1.0  # which way is worse
     voxels = each.beyond if limit.applies == "outside_target" else each.inside
-    heated = edge > number("edge_temperature_c")
+    heated = up * (edge - BASELINE_C) > number("edge_temperature_c") - BASELINE_C
     place, when = None, None
-    rest = BASELINE_C if limit.quantity == "peak_temperature_c" else 0.0
+    rest = 0.0 if limit.quantity == "cem43_min" else BASELINE_C
     if len(voxels):
-        hot = int(voxels[np.argmax(values.ravel()[voxels])])
+        hot = int(voxels[np.argmax(up * values.ravel()[voxels])])
         value = float(values.ravel()[hot])
         place = _point(grid.to_mm(np.array(np.unravel_index(hot, grid.shape), float)))
         where = " outside the target" if limit.applies == "outside_target" else ""
         text = f"{name}: {_figure(value)} {unit}{where}, limit {limit.limit:g}"
     elif each.cut:
-        value = max(edge, rest) if limit.quantity == "peak_temperature_c" else rest
+        value = rest if limit.quantity == "cem43_min" else up * max(up * edge, up * rest)
         text = f"{name}: outside the planning box, whose edge stays at {edge:.3g} °C"
     else:
         value, text = rest, f"{name}: all of it inside the target"
@@ -328,13 +339,16 @@ def _hottest(each: Watch, limit: Limit, values: Array, edge: float, grid: Grid, 
         text = f"cannot tell: {edge:.3g} °C reaches the edge of what is {seen}, and the {name} goes on beyond it; {do}"
         band = Band.of(value) if len(voxels) else None
         return Finding(limit.id, each.structure.id, band, unit, limit.limit, "unknown", text, place, source=limit.source)
-    if trace is not None and limit.quantity == "peak_temperature_c":
-        crossed = np.flatnonzero(trace.values >= limit.limit)
-        when = float(trace.times_s[crossed[0] if len(crossed) else int(np.argmax(trace.values))])
-        text += f", first above it after {when:.0f} s" if len(crossed) else ""
+    if trace is not None and limit.quantity != "cem43_min":
+        crossed = np.flatnonzero(trace.values >= limit.limit if up > 0 else trace.values < limit.limit)
+        when = float(trace.times_s[crossed[0] if len(crossed) else int(np.argmax(up * trace.values))])
+        text += f", first {'above' if up > 0 else 'below'} it after {when:.0f} s" if len(crossed) else ""
+        if up < 0 and value < BASELINE_C - 1.0 and int(np.argmin(trace.values)) == len(trace.values) - 1:
+            text += "; still falling when the run ended"
     return Finding(limit.id, each.structure.id, Band.of(value), unit, limit.limit, level, text, place, when, limit.source)
 
 
-def _trace(effects: Sequence[Effect], each: Structure) -> Trace | None:
-    found = [e.traces[f"hottest:{each.id}"] for e in effects if f"hottest:{each.id}" in e.traces]
-    return max(found, key=lambda t: float(np.max(t.values, initial=-np.inf))) if found else None
+def _trace(effects: Sequence[Effect], each: Structure, which: str = "hottest") -> Trace | None:
+    found = [e.traces[f"{which}:{each.id}"] for e in effects if f"{which}:{each.id}" in e.traces]
+    up = 1.0 if which == "hottest" else -1.0
+    return max(found, key=lambda t: float(np.max(up * t.values, initial=-np.inf))) if found else None

@@ -9,8 +9,9 @@ import numpy as np
 from scipy import ndimage
 
 from osteon.evidence.value import Band
+from osteon.planning.fields import killed_by_cold, lethal_cold_c, total
 from osteon.planning.geometry import number
-from osteon.planning.limits import total
+from osteon.planning.limits import strain
 from osteon.planning.maps import critical_structures, distance_mm
 from osteon.planning.plan import Finding
 from osteon.space.anatomy import Anatomy, Field, Structure
@@ -21,13 +22,29 @@ from osteon.treatments.base import Effect, Setting
 
 
 def zone_of(effects: Sequence[Effect], grid: Grid) -> Volume:
-    """Return where nothing is left alive: CEM43 of 240 min and more, and what the needles themselves fill."""
+    """Return where nothing is left alive: a lethal dose or lethal cold, and what the needles themselves fill."""
     return Volume(lethal(effects, grid) | filled(effects, grid), grid)
 
 
 def lethal(effects: Sequence[Effect], grid: Grid) -> Array:
-    """Return where the dose is lethal: CEM43 of 240 min and more."""
-    return cast(Array, total(effects, grid, Field.CEM43_MIN) >= number("lethal_cem43_min"))
+    """Return where the dose is lethal: CEM43 of 240 min and more, or cold of which the effect says that it kills."""
+    return cast(Array, (total(effects, grid, Field.CEM43_MIN) >= number("lethal_cem43_min")) | killed_by_cold(effects, grid))
+
+
+def zone_assumed(effects: Sequence[Effect]) -> tuple[str, ...]:
+    """Say what counts as dead in these effects: a dose, a temperature, or both."""
+    froze = [Field.FROZEN_MIN_C in effect.state for effect in effects]
+    cold = lethal_cold_c(effects)
+    said = []
+    if not all(froze):
+        said.append(f"the zone is where CEM43 reaches {number('lethal_cem43_min'):g} min")
+    if any(froze):
+        said.append(
+            "the zone is what the run calls dead"
+            if cold is None
+            else f"the zone is where tissue fell to {cold:g} °C; the ice that is seen (0 °C) is larger"
+        )
+    return tuple(said)
 
 
 def filled(effects: Sequence[Effect], grid: Grid) -> Array:
@@ -101,11 +118,14 @@ def measure(
         "zone_cm3": float(dead.sum() * cm3),
         "beyond_target_cm3": float((dead & ~target.array).sum() * cm3),
         "uncovered_cm3": float((target.array & ~zone.array).sum() * cm3),
-        "collateral_bone_cm3": _collateral(effects, box, target) * cm3,
-        "hottest_c": float(total(effects, grid, Field.TEMPERATURE_C).max()),
         "probes": float(sum(max(1, len(s.poses)) for s in settings)),
     }
-    times = [dict(s.controls).get("time_s") for s in settings]
+    if any(Field.FROZEN_MIN_C in e.state for e in effects):
+        found["coldest_c"] = float(total(effects, grid, Field.FROZEN_MIN_C).min())
+    if not all(Field.FROZEN_MIN_C in e.state for e in effects):  # no limit is kept for bone that was frozen
+        found["hottest_c"] = float(total(effects, grid, Field.TEMPERATURE_C).max())
+        found["collateral_bone_cm3"] = _collateral(effects, box, target) * cm3
+    times = [seconds_of(s) for s in settings]
     if any(t is not None for t in times):
         found["minutes"] = sum(t or 0.0 for t in times) / 60.0
     powers = [dict(s.controls)["power_w"] for s in settings if "power_w" in dict(s.controls)]
@@ -115,6 +135,15 @@ def measure(
     if poses and dead.any():
         found["zone_along_mm"], found["zone_across_mm"] = zone_size(Volume(dead, grid), np.array(poses[0].direction))
     return found, margin
+
+
+def seconds_of(setting: Setting) -> float | None:
+    """Return how long a setting takes [s], with its repeated freezes and the thaws between them; None where it has no time."""
+    controls = dict(setting.controls)
+    if "time_s" not in controls:
+        return None
+    times = controls.get("freezes", 1.0)
+    return times * controls["time_s"] + (times - 1.0) * controls.get("thaw_s", 0.0)
 
 
 def _part(zone: Array, of: Array) -> float:
@@ -205,11 +234,4 @@ def worst(findings: Sequence[Finding]) -> Finding | None:
     order = {"breach": 0, "warning": 1, "ok": 2}
     told = [f for f in findings if f.value is not None and f.level in order]
 
-    def nearness(f: Finding) -> float:
-        value = f.value.best if f.value is not None else 0.0
-        base = 37.0 if f.unit == "°C" else 0.0
-        if f.unit == "mm":
-            return -f.limit / max(value, 1e-6)
-        return -(value - base) / max(f.limit - base, 1e-6)
-
-    return min(told, key=lambda f: (order[f.level], nearness(f)), default=None)
+    return min(told, key=lambda f: (order[f.level], -strain(f)), default=None)

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 from osteon.assessment.results import LesionAssessment
 from osteon.planning.maps import PathMaps, build_maps
-from osteon.planning.overlap import Applied, search_overlap
-from osteon.planning.plan import PathSearch, PlanRequest
+from osteon.planning.overlap import WORTH, Applied, search_overlap
+from osteon.planning.plan import TARGET, PathSearch, PlanRequest
 from osteon.planning.prescription import position_of
-from osteon.planning.search import ENOUGH, Choice, Scene, different, search_settings
+from osteon.planning.search import (
+    ENOUGH,
+    MOST_SETTINGS,
+    Choice,
+    Scene,
+    assess_effect,
+    differ_in_time,
+    different,
+    predict,
+    search_settings,
+)
 from osteon.planning.target import Target, boxed, planning_box
 from osteon.planning.trajectory import aim_points, drillable, refusal, search_paths
 from osteon.space.anatomy import Anatomy, Structure
 from osteon.space.volume import Array
-from osteon.treatments.base import NeedleAccess, NeedlePose, Treatment
+from osteon.treatments.base import Goal, NeedleAccess, NeedlePose, Treatment
 
 SEARCH_MM = 2.0
 WAYS_PER_STATION = 2
@@ -52,32 +63,63 @@ class Offer:
 
 
 def make_offers(site: Site, treatment: Treatment, target: Target, coarse: Scene, observe: Watcher) -> list[Offer]:
-    """Try the devices in their order until one heats the target without breaking a limit of heat."""
+    """Try the devices in their order until one reaches the target without breaking a limit of temperature or dose.
+
+    Where that one does not cover the target, the one of the rest with the largest zone is tried too, if it covers more.
+    """
     offers: list[Offer] = []
-    full = site.assessed.anatomy
-    devices = [d for d, entry in treatment.devices.items() if not entry.get("validation_only")]
-    aims = aim_points(target.mask.grid, target.mask.array) if target.goal == "interface_palliation" else None
-    for device in devices:
-        access = treatment.needle(device)
-        paths: PathSearch | None = None
-        maps: PathMaps | None = None
-        allowed: Callable[[NeedlePose], bool] | None = None
-        if access is not None:
-            observe(f"searching ways in for {device}", 0.05)
-            middle = aims[0] if aims is not None else aim_points(full.grid, full.mask(site.lesion).array)[0]
-            maps = build_maps(full, middle, access.max_depth_mm, drillable(full, access, site.bone), site.lesion)
-            paths = search_paths(full, site.lesion, access, site.bone, site.positions, aims, maps=maps)
-            if paths.recommended is None:
-                offers.append(Offer(device, access, paths, ()))
-                continue
-            allowed = partial(_allowed, full, maps, access, site.positions)
-        poses = different(paths.pareto) if paths is not None else []
-        report = partial(_share, observe, f"searching settings of {device}")
-        choices = search_settings(treatment, device, target.goal, coarse, poses, allowed, report)
-        offers.append(Offer(device, access, paths, tuple(choices), maps))
-        if offers[-1].good:
+    waiting = [d for d, entry in treatment.devices.items() if not entry.get("validation_only")]
+    while waiting:
+        offers.append(_offer(site, treatment, waiting.pop(0), target, coarse, observe))
+        if not offers[-1].good:
+            continue
+        first = offers[-1].choices[0]
+        if first.coverage >= ENOUGH or any(offer.good for offer in offers[:-1]):
             break
+        larger = larger_device(treatment, target.goal, coarse, first, waiting)
+        waiting = [] if larger is None else [larger]
     return offers
+
+
+def _offer(site: Site, treatment: Treatment, device: str, target: Target, coarse: Scene, observe: Watcher) -> Offer:
+    """Search the ways in and the settings of one device."""
+    full = site.assessed.anatomy
+    aims = aim_points(target.mask.grid, target.mask.array) if target.goal == "interface_palliation" else None
+    access = treatment.needle(device)
+    paths: PathSearch | None = None
+    maps: PathMaps | None = None
+    allowed: Callable[[NeedlePose], bool] | None = None
+    if access is not None:
+        observe(f"searching ways in for {device}", 0.05)
+        middle = aims[0] if aims is not None else aim_points(full.grid, full.mask(site.lesion).array)[0]
+        maps = build_maps(full, middle, access.max_depth_mm, drillable(full, access, site.bone), site.lesion)
+        paths = search_paths(full, site.lesion, access, site.bone, site.positions, aims, maps=maps)
+        if paths.recommended is None:
+            return Offer(device, access, paths, ())
+        allowed = partial(_allowed, full, maps, access, site.positions)
+    poses = different(paths.pareto) if paths is not None else []
+    report = partial(_share, observe, f"searching settings of {device}")
+    choices = search_settings(treatment, device, target.goal, coarse, poses, allowed, report)
+    return Offer(device, access, paths, tuple(choices), maps)
+
+
+def larger_device(treatment: Treatment, goal: Goal, coarse: Scene, first: Choice, others: Sequence[str]) -> str | None:
+    """Return which of other devices would cover clearly more than the best that was found; None where none would.
+
+    One quick prediction each tells: on the way in that was found, what is offered first, for its longest time.
+    """
+    covered: dict[str, float] = {}
+    for device in others:
+        offered = list(islice(treatment.settings(coarse.box, TARGET, goal, device, first.setting.poses), MOST_SETTINGS))
+        if not offered:
+            continue
+        alike = [s for s in offered if differ_in_time(s, offered[0])]
+        longest = max(alike, key=lambda s: dict(s.controls).get("time_s", 0.0))
+        effect = predict(treatment, coarse, longest, simulate=False)
+        if effect is not None:
+            covered[device] = assess_effect(coarse, longest, effect).coverage
+    best = max(covered, key=lambda d: covered[d], default=None)
+    return best if best is not None and covered[best] >= first.coverage + WORTH else None
 
 
 def _allowed(full: Anatomy, maps: PathMaps, access: NeedleAccess, positions: tuple[str, ...], pose: NeedlePose) -> bool:
@@ -126,7 +168,7 @@ class Attempt:
 
     @property
     def covers(self) -> bool:
-        """Whether nearly all of the target can be covered without breaking a limit of heat, as far as quick tells."""
+        """Whether nearly all of the target can be covered without breaking a limit, as far as quick tells."""
         best = self.applied.last if self.applied is not None else None
         if best is None and self.offer is not None and self.offer.choices:
             best = self.offer.choices[0]

@@ -16,7 +16,7 @@ import numpy as np
 from osteon.errors import SettingError
 from osteon.planning.cover import Zone, candidates, cover, distances, in_order, parts_of, stations, zone_from
 from osteon.planning.plan import TARGET
-from osteon.planning.search import ENOUGH, Choice, Scene, assess_effect, in_words, predict, shorter, with_time
+from osteon.planning.search import BROKEN, ENOUGH, Choice, Scene, assess_effect, in_words, predict, shorter, with_time
 from osteon.space.anatomy import Anatomy
 from osteon.space.volume import Array
 from osteon.treatments.base import Draw, Effect, Goal, NeedlePose, Setting, Treatment
@@ -236,7 +236,7 @@ def simulate_overlap(
             second = _apply(treatment, fine, box, other, effects, report, said)
             best = min((c for c in (best, second) if c is not None), key=lambda c: c.rank)
         if best is None or best.breaches:
-            said.append(f"position {i + 1} was left out: it breaks a limit of heat also when shortened")
+            said.append(f"position {i + 1} was left out: it breaks a limit of temperature or dose also when shortened")
             continue
         effects.append(best.effect)
         done.append(best)
@@ -261,7 +261,7 @@ def _apply(
         return None
     done = assess_effect(fine, setting, effect, number - 1, former)
     covered = f"covers {100 * done.coverage:.0f} % of the target with those before it"
-    said.append(f"position {number}, {in_words(setting)}: {covered}, {done.breaches} limits of heat broken")
+    said.append(f"position {number}, {in_words(setting)}: {covered}, {done.breaches} {BROKEN}")
     return done
 
 

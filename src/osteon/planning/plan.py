@@ -37,6 +37,10 @@ class PlanRequest:
         Policy of distance, "strict" or "mitigated".
     site : tuple of (str, choice)
         Choices of this run among the site's policies; they go before the site's files.
+    thermocouples : tuple of (str, (x, y, z))
+        Where a temperature is to be read over time, by name (LPS mm).
+    device : str
+        Plan with this device alone, shipped or fitted by the site; empty: each treatment's own, in their order.
     """
 
     treatments: tuple[str, ...] = ("all",)
@@ -47,6 +51,8 @@ class PlanRequest:
     anyway: bool = False
     policy: str = "strict"
     site: tuple[tuple[str, bool | int | float | str], ...] = ()
+    thermocouples: tuple[tuple[str, tuple[float, float, float]], ...] = ()
+    device: str = ""
 
 
 @dataclass(frozen=True)
@@ -164,7 +170,7 @@ class Plan:
     findings : tuple of Finding
         Every limit at every structure that must be judged.
     measures : mapping of str to Band
-        coverage (fraction of target with CEM43 >= 240), min_margin_mm, zone_cm3, minutes, probes, uncovered_cm3, ...
+        coverage (part of the target that is dead: CEM43 >= 240 min, lethal cold), min_margin_mm, zone_cm3, minutes, probes, ...
     ended : Ended
         Worst of the steps, or why there is no plan.
     paths : PathSearch or None

@@ -10,7 +10,8 @@ import numpy as np
 
 from osteon.evidence.value import Band
 from osteon.jobs import Executor
-from osteon.planning.limits import judge
+from osteon.planning.fields import BASELINE_C
+from osteon.planning.limits import UNITS, judge
 from osteon.planning.measures import measure
 from osteon.planning.plan import Finding
 from osteon.planning.search import Scene
@@ -74,7 +75,7 @@ def ensemble(
 
 
 def with_bands(findings: Sequence[Finding], samples: Sequence[Values]) -> list[Finding]:
-    """Give each finding its band; one whose upper end breaks the limit is at least a warning."""
+    """Give each finding its band; one whose bad end breaks the limit is at least a warning."""
     out = []
     for each in findings:
         values = [s[each.limit_id, each.structure] for s in samples if (each.limit_id, each.structure) in s]
@@ -83,9 +84,12 @@ def with_bands(findings: Sequence[Finding], samples: Sequence[Values]) -> list[F
             continue
         low, high = (float(v) for v in np.percentile(values, [5, 95]))
         band = Band(each.value.best, min(low, each.value.best), max(high, each.value.best), len(values))
-        beyond = band.low < each.limit if each.unit == "mm" else band.high >= each.limit
-        if each.level == "ok" and beyond:
-            text = f"{each.text}; with other constants up to {band.high:.3g} {each.unit}"
+        low_is_bad = each.unit == UNITS["stand_off_mm"] or (
+            each.unit == UNITS["lowest_temperature_c"] and each.limit < BASELINE_C
+        )
+        if each.level == "ok" and (band.low < each.limit if low_is_bad else band.high >= each.limit):
+            text = f"{each.text}; with other constants {'down' if low_is_bad else 'up'} to "
+            text += f"{band.low if low_is_bad else band.high:.3g} {each.unit}"
             out.append(replace(each, value=band, level="warning", text=text))
         else:
             out.append(replace(each, value=band))

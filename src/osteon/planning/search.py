@@ -11,8 +11,9 @@ import numpy as np
 
 from osteon.assessment.results import RequiredStructure
 from osteon.errors import SettingError
+from osteon.planning.fields import killed_by_cold, total
 from osteon.planning.geometry import number
-from osteon.planning.limits import UNITS, Watch, judge, total, watch
+from osteon.planning.limits import QUANTITIES, UNITS, Watch, judge, strain, watch
 from osteon.planning.plan import TARGET, Finding, Path
 from osteon.space.anatomy import Anatomy, Field
 from osteon.space.volume import Array, Volume
@@ -25,6 +26,7 @@ MOST_COARSE = 12  # simulations on the coarse grid, where there is no quick pred
 ENOUGH = 0.97  # coverage with which no other way in is tried
 APART_DEG = 20.0
 APART_MM = 4.0
+BROKEN = "limits of temperature or dose broken"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +61,7 @@ class Choice:
     beyond_cm3 : float
         Lethal dose outside the target.
     excess : float
-        How far the worst breach of heat lies beyond its limit, as a fraction of the limit.
+        How far the worst breach lies beyond its limit, in doublings of what the limit allows (``limits.strain``).
     order : int
         Place among the settings as offered.
     """
@@ -74,12 +76,12 @@ class Choice:
 
     @property
     def breaches(self) -> int:
-        """Number of limits of heat that are broken; stand-off does not depend on the setting."""
+        """Number of limits of temperature and dose that are broken; stand-off does not depend on the setting."""
         return sum(f.level == "breach" and f.unit != UNITS["stand_off_mm"] for f in self.findings)
 
     @property
     def rank(self) -> tuple[float, ...]:
-        """First no breach; then coverage (whole percents); then least heat outside the target; then the offered order."""
+        """First no breach; then coverage (whole percents); then least dead outside the target; then the offered order."""
         return (
             min(self.breaches, 1), round(self.excess, 2) if self.breaches else 0.0, -round(self.coverage, 2),
             round(self.beyond_cm3 * 2) / 2, dict(self.setting.controls).get("time_s", 0.0), self.order,
@@ -91,13 +93,13 @@ def assess_effect(
 ) -> Choice:
     """Judge one effect on the scene, together with those of ``former`` applications; ``part``: of the target to be covered."""
     effects = [*former, effect]
-    fields = {name: total(effects, scene.box.grid, name) for name in (Field.TEMPERATURE_C, Field.CEM43_MIN)}
-    zone = fields[Field.CEM43_MIN] >= number("lethal_cem43_min")
+    fields = {name: total(effects, scene.box.grid, name) for name in QUANTITIES.values()}
+    zone = (fields[Field.CEM43_MIN] >= number("lethal_cem43_min")) | killed_by_cold(effects, scene.box.grid)
     target = scene.target.array
     wanted = target if part is None else part
     findings = tuple(judge(effects, scene.box, (), scene.target, watched=scene.watched, fields=fields))
-    heat = [f for f in findings if f.level == "breach" and f.value is not None and f.unit != UNITS["stand_off_mm"]]
-    excess = max((np.log2(max(f.value.best, 1e-9) / f.limit) for f in heat if f.value is not None and f.limit > 0), default=0.0)
+    broken = [f for f in findings if f.level == "breach" and f.value is not None and f.unit != UNITS["stand_off_mm"]]
+    excess = max((np.log2(max(strain(f), 1e-9)) for f in broken), default=0.0)
     covered = float((zone & wanted).sum() / max(int(wanted.sum()), 1))
     beyond = float((zone & ~target).sum() * scene.box.grid.voxel_mm3 / 1000.0)
     return Choice(setting, effect, findings, covered, beyond, float(max(excess, 0.0)), order)
@@ -298,9 +300,7 @@ def simulate_best(
             continue
         done = assess_effect(fine, setting, effect, len(tried))
         tried.append(done)
-        said.append(
-            f"{in_words(setting)}: covers {100 * done.coverage:.0f} % of the target, {done.breaches} limits of heat broken"
-        )
+        said.append(f"{in_words(setting)}: covers {100 * done.coverage:.0f} % of the target, {done.breaches} {BROKEN}")
         if done.breaches == 0:
             other = None if any(t.breaches for t in tried) else _longer(done)
             if other is None:
@@ -314,7 +314,7 @@ def simulate_best(
         if other is not None:
             queue.insert(0, other)
         else:  # neither as it was nor shorter: what differs only in its time would fare no better
-            queue = [s for s in queue if not _alike(s, setting)]
+            queue = [s for s in queue if not differ_in_time(s, setting)]
     return (min(tried, key=lambda c: c.rank) if tried else None), tuple(said)
 
 
@@ -323,8 +323,8 @@ def _share(observe: Callable[[float], None] | None, done: int, fraction: float) 
         observe((done + fraction) / MOST_SIMULATIONS)
 
 
-def _alike(one: Setting, other: Setting) -> bool:
-    """Tell whether two settings differ in their time only."""
+def differ_in_time(one: Setting, other: Setting) -> bool:
+    """Tell whether two settings differ in nothing but their time."""
     same = {k: v for k, v in one.controls if k != "time_s"} == {k: v for k, v in other.controls if k != "time_s"}
     return same and one.device == other.device and one.poses == other.poses
 
@@ -336,17 +336,23 @@ def _longer(done: Choice) -> Setting | None:
 
 def shorter(done: Choice) -> Setting | None:
     """Return the setting with the time at which the first limit was reached, where the simulation tells it."""
-    now = dict(done.setting.controls).get("time_s")
+    controls = dict(done.setting.controls)
+    now = controls.get("time_s")
     moments = [f.time_s for f in done.findings if f.level == "breach" and f.time_s is not None and f.time_s > 0]
     if now is None:
         return None
+    if controls.get("freezes", 1.0) > 1:  # a moment in a later freeze counts from where that one began
+        moments = [m % (now + controls.get("thaw_s", 0.0)) for m in moments]
     factor = min(moments) * 0.95 / now if moments else 0.7
     return with_time(done.setting, float(np.clip(factor, 0.2, 0.95)))
 
 
 def in_words(setting: Setting) -> str:
     """Return a setting as one line: device, needles, controls."""
-    names = {"power_w": "{:.0f} W", "time_s": "{:.0f} s"}
+    names = {
+        "power_w": "{:.0f} W", "time_s": "{:.0f} s", "temperature_c": "{:.0f} °C held", "thaw_s": "thaw {:.0f} s",
+        "freezes": "{:.0f} freezes",
+    }  # fmt: skip
     parts = [names[k].format(v) if k in names else f"{k.replace('_', ' ')} {v:g}" for k, v in setting.controls]
     needles = f"{len(setting.poses)} needle{'s' if len(setting.poses) > 1 else ''}" if setting.poses else ""
     return ", ".join(p for p in (setting.device, needles, *parts) if p)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from osteon.evidence.value import Band
-from osteon.planning.limits import total
+from osteon.planning.fields import total
 from osteon.planning.overlap import Applied
 from osteon.planning.plan import Plan, Step
 from osteon.planning.search import in_words
@@ -29,13 +29,15 @@ def steps_of(treatment: Treatment, applied: Applied) -> tuple[Step, ...]:
 
 
 def after_all(box: Anatomy, effects: Sequence[Effect]) -> Anatomy:
-    """Return the anatomy after all applications; its temperature is the highest that any of them reached."""
+    """Return the anatomy after all applications; its temperatures are the highest and the lowest that any of them reached."""
     for effect in effects:
         box = box.with_(effect)
-    if Field.TEMPERATURE_C not in box.state:
-        return box
-    highest = box.state[Field.TEMPERATURE_C].with_array(total(effects, box.grid, Field.TEMPERATURE_C))
-    return replace(box, state={**box.state, Field.TEMPERATURE_C: highest})
+    extremes = {
+        name: box.state[name].with_array(total(effects, box.grid, name))
+        for name in (Field.TEMPERATURE_C, Field.FROZEN_MIN_C)
+        if name in box.state
+    }
+    return replace(box, state={**box.state, **extremes}) if extremes else box
 
 
 def worst_end(effects: Sequence[Effect]) -> Ended:

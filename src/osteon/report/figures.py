@@ -21,6 +21,8 @@ WINDOW_LEVEL, WINDOW_WIDTH = 300.0, 1500.0
 OWN_SCALE = (1.0, 99.5)  # percentiles of an image without HU that are black and white
 WINDOW = f"bone L {WINDOW_LEVEL:.0f} W {WINDOW_WIDTH:.0f} HU"
 ISOTHERMS_C = (43.0, 45.0, 50.0, 60.0, 100.0)
+COLD_C = (0.0, -20.0, -40.0)
+COLDEST_SHOWN_C = -80.0
 DOSE_CEM43_MIN = 240.0
 
 
@@ -49,6 +51,8 @@ STYLES: dict[str, Style] = {
     "bone": Style("#FFFFFF", "", 0.8),
 }
 SHOWN_KINDS = ("joint", "organ", "lung", "bowel", "vessel", "nerve", "cord", "implant", "lesion")
+COLD_DASHES = {0.0: "8 3", -20.0: "2 2.5", -40.0: ""}
+COLD_WORDS = {0.0: "edge of the ice that is seen", -20.0: "between here and −40 °C cells may live", -40.0: "counted as dead"}
 ISOTHERM_DASHES = {43.0: "1.5 2.5", 45.0: "4 2", 50.0: "8 3", 60.0: "10 2 2 2", 100.0: ""}
 
 
@@ -59,11 +63,12 @@ def style_of(which: Structure) -> Style:
 
 @dataclass(frozen=True)
 class Overlay:
-    """What is laid over the anatomy: highest temperature [°C], dose [min], needles."""
+    """What is laid over the anatomy: highest temperature [°C], dose [min], needles, lowest temperature [°C]."""
 
     temperature_c: Volume | None = None
     cem43_min: Volume | None = None
     needles: tuple[NeedlePose, ...] = ()
+    lowest_c: Volume | None = None
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,9 @@ def section(anatomy: Anatomy, plane: Plane, overlay: Overlay | None = None, *, t
     labels = svg.Labels(size, size, _furniture_boxes(size))
     body = [svg.image(grey_of(anatomy, plane), 0, 0, size, size)]
     if overlay is not None and overlay.temperature_c is not None:
-        body.append(_heat(overlay.temperature_c, plane, size))
+        body.append(_shade(overlay.temperature_c, plane, size, ISOTHERMS_C[0], ISOTHERMS_C[-1]))
+    if overlay is not None and overlay.lowest_c is not None:
+        body.append(_shade(overlay.lowest_c, plane, size, COLD_C[0], COLDEST_SHOWN_C))
     kinds = ("bone", *SHOWN_KINDS)
     every = anatomy.image is None or bones  # bones are seen in a CT; an approximate outline must be looked at all the same
     listed = sorted(
@@ -235,19 +242,18 @@ def furniture(plane: Plane, name: str, window: str) -> list[str]:
     ]
 
 
-def _heat(temperature: Volume, plane: Plane, size: float) -> str:
-    """Return the highest temperature from 43 °C as a translucent cividis layer."""
+def _shade(temperature: Volume, plane: Plane, size: float, first_c: float, last_c: float) -> str:
+    """Return a temperature from ``first_c`` (dark) on, towards ``last_c`` (light), as a translucent cividis layer."""
     from matplotlib import colormaps
 
-    values = cut(temperature, plane, fill=37.0)
-    scale = np.clip((values - ISOTHERMS_C[0]) / (ISOTHERMS_C[-1] - ISOTHERMS_C[0]), 0, 1)
-    colours = (colormaps["cividis"](scale) * 255).astype(np.uint8)
-    colours[..., 3] = np.where(values >= ISOTHERMS_C[0], 105, 0)
+    part = (cut(temperature, plane, fill=37.0) - first_c) / (last_c - first_c)
+    colours = (colormaps["cividis"](np.clip(part, 0, 1)) * 255).astype(np.uint8)
+    colours[..., 3] = np.where(part >= 0, 105, 0)
     return svg.image(colours, 0, 0, size, size)
 
 
 def _fields(overlay: Overlay, plane: Plane, labels: svg.Labels) -> tuple[list[str], list[str]]:
-    """Return isotherms, each with its own dash, and the edge of the zone of CEM43 240; and the numbers that go over all lines."""
+    """Return isotherms, each with its own dash, and the edge of what is dead; and the numbers that go over all lines."""
     lines: list[str] = []
     numbers: list[str] = []
     if overlay.temperature_c is not None:
@@ -257,6 +263,17 @@ def _fields(overlay: Overlay, plane: Plane, labels: svg.Labels) -> tuple[list[st
             if points:
                 lines.append(svg.path(d, stroke="#fff", width=1.0, dash=ISOTHERM_DASHES[level], casing="#000"))
                 numbers.append(_number_on(points, f"{level:g}", i, labels))
+    if overlay.lowest_c is not None:
+        values = cut(overlay.lowest_c, plane, fill=37.0)
+        for i, level in enumerate(COLD_C):
+            d, points = outline_path(-values, -level)
+            if points:
+                wide = 2.2 if level == COLD_C[-1] else 1.2
+                lines += [
+                    svg.path(d, stroke="#000", width=2 * wide),
+                    svg.path(d, stroke="#fff", width=wide, dash=COLD_DASHES[level]),
+                ]
+                numbers.append(_number_on(points, f"{level:g}".replace("-", "−"), 2 * i, labels))
     if overlay.cem43_min is not None:
         d, points = outline_path(np.minimum(cut(overlay.cem43_min, plane, fill=0.0), 1e4), DOSE_CEM43_MIN)
         if points:
@@ -317,6 +334,12 @@ def legend(shown: Sequence[Structure], overlay: Overlay | None = None) -> list[E
             mark = svg.rectangle(0, 0, 34, 12, fill="#3a444f")
             mark += svg.line((2, 6), (32, 6), stroke="#fff", width=1.4, dash=ISOTHERM_DASHES[level])
             entries.append(Entry(_small(mark), f"{level:g} °C, highest reached"))
+    if overlay.lowest_c is not None:
+        for level in COLD_C:
+            wide = 2.4 if level == COLD_C[-1] else 1.4
+            mark = svg.rectangle(0, 0, 34, 12, fill="#3a444f")
+            mark += svg.line((2, 6), (32, 6), stroke="#fff", width=wide, dash=COLD_DASHES[level])
+            entries.append(Entry(_small(mark), f"{f'{level:g}'.replace('-', '−')} °C, lowest reached: {COLD_WORDS[level]}"))
     if overlay.cem43_min is not None:
         mark = svg.rectangle(0, 0, 34, 12, fill="#8a939d") + svg.line((0, 6), (34, 6), stroke="#000", width=5)
         entries.append(

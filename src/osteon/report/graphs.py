@@ -1,8 +1,9 @@
-"""Charts of a plan: margins, temperature over time against limits, ways in against each other. Readable in print and grey."""
+"""Charts of a plan: margins, courses over time, ways in against each other. Readable in print and grey."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,8 +164,16 @@ def _signed_bar(reach: float, x0: float, y0: float, wide: float) -> list[str]:
     return body
 
 
-def time_course(trace: Trace, name: str, limit: float | None, warn: float | None = None, stop_s: float | None = None) -> Picture:
-    """Draw the hottest point of one structure over time with its limit.
+def time_course(
+    trace: Trace,
+    name: str,
+    limit: float | None,
+    warn: float | None = None,
+    stop_s: float | None = None,
+    cold: bool = False,
+    spans_s: Sequence[tuple[float, float]] = (),
+) -> Picture:
+    """Draw the hottest or the coldest point of one structure over time with its limit.
 
     Parameters
     ----------
@@ -176,40 +185,125 @@ def time_course(trace: Trace, name: str, limit: float | None, warn: float | None
         Lines to draw [°C].
     stop_s : float or None
         When power ends.
+    cold : bool
+        Whether the trace is of the coldest point, and what lies below the limit is bad.
+    spans_s : sequence of (float, float)
+        From when to when a freeze lasts.
     """
     minutes, values = np.asarray(trace.times_s, float) / 60, np.asarray(trace.values, float)
     keep = np.isfinite(values)
     minutes, values = minutes[keep], values[keep]
-    tops = [float(values.max())] if values.size else [37.0]
-    tops += [v for v in (limit, warn) if v is not None]
     x = Axis(0, max(float(minutes.max()) if minutes.size else 1.0, 0.5), 46, 320)
-    y = Axis(36, max(max(tops) * 1.03, 40), 150, 34)
-    body = frame(x, y, "time (min)", "°C", 4)
-    body[-1] = svg.text(12, 16, f"{name} (°C)", size=12.5, weight=650)
+    y = _degrees(values, [v for v in (limit, warn) if v is not None], cold)
+    body = _freezes(x, y, spans_s) if cold else []
+    body += frame(x, y, "time (min)", "", 4)
+    body[-1] = svg.text(12, 16, f"{name} (°C)", size=_title_size(f"{name} (°C)"), weight=650)
     body += _time_lines(x, y, limit, stop_s)
     if values.size:
         thin = np.unique(np.linspace(0, len(values) - 1, min(len(values), 240)).astype(int))
-        points: list[Point] = [(x(float(minutes[i])), y(float(np.clip(values[i], 36, y.high)))) for i in thin]
+        points: list[Point] = [(x(float(minutes[i])), y(float(np.clip(values[i], y.low, y.high)))) for i in thin]
         body.append(svg.path(svg.polyline(points), stroke=BLUE, width=2.2))
-        peak = int(np.argmax(values))
-        spot = (x(float(minutes[peak])), y(float(np.clip(values[peak], 36, y.high))))
-        body.append(svg.circle(*spot, 3, fill=BLUE, stroke="#fff"))
-        low = 14 if spot[1] < y.stop + 40 or (limit is not None and abs(y(limit) - spot[1]) < 16) else -8
-        body.append(
-            svg.text(
-                spot[0] + (6 if spot[0] < 110 else -4),
-                spot[1] + low,
-                words.number(float(values[peak]), "°C"),
-                size=11,
-                fill=BLUE,
-                anchor="start" if spot[0] < 110 else "end",
-                weight=600,
-                halo="#fff",
-            )
-        )
+        body += _extreme(x, y, minutes, values, limit, cold)
     said = "no limit in °C" if limit is None else f"limit {words.number(limit, '°C')}"
-    alt = f"Hottest point of the {name} over time: at most {words.number(max(values) if values.size else None, '°C')}, {said}"
+    worst = (min if cold else max)(values) if values.size else None
+    which, most = ("Coldest", "at least") if cold else ("Hottest", "at most")
+    alt = f"{which} point of the {name} over time: {most} {words.number(worst, '°C')}, {said}"
     return Picture(svg.document(334, 190, body, alt), alt, name)
+
+
+def _title_size(title: str) -> float:
+    """Return the size of letters with which a title fits over its chart."""
+    return round(min(12.5, TITLE_WIDE / (LETTER_WIDE * max(len(title), 1))), 1)
+
+
+def _degrees(values: Array, lines: Sequence[float], cold: bool) -> Axis:
+    """Return the axis of temperature: from 36 °C up for heat, down from 40 °C for cold."""
+    if cold:
+        return Axis(min([*lines, 20.0, float(values.min()) if values.size else 37.0]) - 5, 40, 150, 34)
+    return Axis(36, max(max([*lines, float(values.max()) if values.size else 37.0]) * 1.03, 40), 150, 34)
+
+
+def _freezes(x: Axis, y: Axis, spans_s: Sequence[tuple[float, float]]) -> list[str]:
+    """Return the times of freezing as shaded strips, each named."""
+    body: list[str] = []
+    for start, stop in spans_s:
+        left, right = x(start / 60), x(min(stop / 60, x.high))
+        body.append(svg.rectangle(left, y.stop, right - left, y.start - y.stop, fill="#e3f0f8"))
+        body.append(svg.text((left + right) / 2, y.stop - 3, "freeze", size=10, fill=svg.SOFT, anchor="middle"))
+    return body
+
+
+def _extreme(x: Axis, y: Axis, minutes: Array, values: Array, limit: float | None, cold: bool) -> list[str]:
+    """Return the worst point of a course, marked with its figure."""
+    at = int(np.argmin(values) if cold else np.argmax(values))
+    spot = (x(float(minutes[at])), y(float(np.clip(values[at], y.low, y.high))))
+    crowded = spot[1] < y.stop + 40 or (limit is not None and abs(y(limit) - spot[1]) < 16)
+    low = (-8 if spot[1] > y.start - 22 else 14) if cold else 14 if crowded else -8
+    early = spot[0] < 110
+    shown = words.number(float(values[at]), "°C")
+    return [
+        svg.circle(*spot, 3, fill=BLUE, stroke="#fff"),
+        svg.text(
+            spot[0] + (6 if early else -4), spot[1] + low, shown, size=11, fill=BLUE, anchor="start" if early else "end",
+            weight=600, halo="#fff",
+        ),
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One line of a chart over time, and its name where there are several."""
+
+    trace: Trace
+    name: str
+
+
+TITLE_WIDE, LETTER_WIDE = 318.0, 0.6  # of a chart over time; of a bold letter, in parts of its size
+LINES = ((BLUE, ""), (ORANGE, "7 3"), (RED, "2 2.5"), (GREY, "9 2 2 2"))
+
+
+def run_course(lines: Sequence[Line], title: str, unit: str, spans_s: Sequence[tuple[float, float]] = ()) -> Picture:
+    """Draw what a device did over time.
+
+    Parameters
+    ----------
+    lines : sequence of Line
+        Of one unit; each has its own dash, its name at its highest point.
+    title, unit : str
+        What is drawn.
+    spans_s : sequence of (float, float)
+        From when to when each freeze lasts; one that starts at 0 is power on and gets a line at its end.
+    """
+    values = [np.asarray(line.trace.values, float) for line in lines]
+    low = min(float(np.nanmin(v)) for v in values)
+    high = max(float(np.nanmax(v)) for v in values)
+    room = 0.08 * max(high - low, 0.02 * max(abs(high), abs(low), 1e-6))
+    last = max(float(np.max(line.trace.times_s)) for line in lines) / 60
+    x = Axis(0, max(last, 0.5), 46, 320)
+    y = Axis(0.0 if low >= 0 and low < 0.7 * high else low - room, high + room, 150, 34)
+    body = _freezes(x, y, spans_s) if len(spans_s) > 1 else []
+    body += frame(x, y, "time (min)", "", 4)
+    body[-1] = svg.text(12, 16, f"{title} ({unit})", size=12.5, weight=650)
+    body += _time_lines(x, y, None, spans_s[0][1] if len(spans_s) == 1 else None)
+    for i, (line, v) in enumerate(zip(lines, values, strict=True)):
+        colour, dash = LINES[i % len(LINES)]
+        minutes = np.asarray(line.trace.times_s, float) / 60
+        thin = np.unique(np.linspace(0, len(v) - 1, min(len(v), 240)).astype(int))
+        points: list[Point] = [(x(float(minutes[j])), y(float(v[j]))) for j in thin if np.isfinite(v[j])]
+        body.append(svg.path(svg.polyline(points), stroke=colour, width=2.0, dash=dash))
+        if len(lines) > 1:
+            body.append(svg.line((46, 200 + 15 * i), (76, 200 + 15 * i), stroke=colour, width=2.2, dash=dash))
+            body.append(svg.text(84, 204 + 15 * i, f"{line.name}: {_extremes(v, unit)}", size=11))
+    if len(lines) == 1:
+        body.append(svg.text(320, 16, _extremes(values[0], unit), size=11, fill=BLUE, anchor="end", weight=600))
+    told = "; ".join(f"{line.name + ' ' if line.name else ''}{_extremes(v, unit)}" for line, v in zip(lines, values, strict=True))
+    alt = f"{title} over time: {told}"
+    return Picture(svg.document(334, 190 + (6 + 15 * len(lines) if len(lines) > 1 else 0), body, alt), alt, title)
+
+
+def _extremes(values: Array, unit: str) -> str:
+    """Return between what a course lies."""
+    return f"{words.number(float(np.nanmin(values)))} to {words.number(float(np.nanmax(values)), unit)}"
 
 
 def _time_lines(x: Axis, y: Axis, limit: float | None, stop_s: float | None) -> list[str]:

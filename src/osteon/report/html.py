@@ -20,7 +20,7 @@ from osteon.errors import ImageError
 from osteon.evidence.source import QUOTATION
 from osteon.facts import NotApplicable
 from osteon.planning.plan import TARGET, UNCOVERED, Plan
-from osteon.report import content, operator_content, plan_content, treatments_section, words
+from osteon.report import content, operator_content, plan_content, run_content, treatments_section, words
 from osteon.report.board_section import board_of
 from osteon.report.figures import Entry, Overlay, Picture, legend, section
 from osteon.report.graphs import margin_histogram, margin_map, pareto
@@ -280,6 +280,7 @@ def _chosen(
         (margin_histogram(plan.margin_mm), margin_map(plan.margin_mm)) if plan.margin_mm is not None else (None, None)
     )
     values = plan_content.values_of(plan)
+    runs, undrawn = run_content.run_courses(plan)
     return {
         "plan": plan,
         "title": plan_content.heading(plan),
@@ -292,6 +293,13 @@ def _chosen(
         "why_none": why_none,
         "histogram": histogram,
         "map": by_direction,
+        "stamps": run_content.device_stamps(plan),
+        "dead": run_content.counted_as_dead(plan),
+        "froze": any(Field.FROZEN_MIN_C in s.effect.state for s in plan.steps),
+        "criteria": run_content.criteria_of(plan),
+        "assumed": run_content.assumed_of(plan),
+        "runs": runs,
+        "undrawn": undrawn,
         "courses": graphs,
         "cool": cool,
         "without_course": without,
@@ -316,7 +324,7 @@ def _plan_pictures(whole: Anatomy, plan: Plan) -> tuple[list[Picture], list[Entr
     anatomy = _drawable(whole, plan)
     needles = tuple(poses_of(plan))
     temperature = field_of(plan, Field.TEMPERATURE_C)
-    overlay = Overlay(temperature, field_of(plan, Field.CEM43_MIN), needles)
+    overlay = Overlay(temperature, field_of(plan, Field.CEM43_MIN), needles, field_of(plan, Field.FROZEN_MIN_C))
     mask = next((anatomy.masks[s] for s in anatomy.masks if s.id in ("target", "lesion") and anatomy.masks[s].array.any()), None)
     if mask is None:
         return [], [], "No picture: neither target nor lesion is outlined on the planning grid."

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from osteon.facts import Fact, Known
-from osteon.planning.plan import Plan
-from osteon.report import words
+from osteon.planning.plan import Finding, Plan
+from osteon.report import run_content, words
 from osteon.report.content import Row, treatment_title
-from osteon.report.plan_content import KINDS, judged
+from osteon.report.plan_content import KINDS, is_cold, judged
 from osteon.selection.explain import label
 from osteon.selection.verdicts import Verdict
+from osteon.tissue.tolerance import limits
 
 KNOWN = (
     "midline_text", "entry_lps_mm", "tip_lps_mm", "entry_slice_z_mm", "entry_slice_index", "entry_from_midline_mm",
@@ -52,7 +53,7 @@ def _amount(needle: Mapping[str, Any], key: str, unit: str = "mm") -> str:
     return "not known" if value is None else words.number(float(value), unit)
 
 
-def needle_rows(needle: Mapping[str, Any]) -> list[Row]:
+def needle_rows(needle: Mapping[str, Any], instrument: str = "antenna") -> list[Row]:
     """Return what is dialled in for one needle, in the order in which an operator needs it.
 
     Keys that this page does not know are listed behind, so that nothing a planner writes is lost.
@@ -88,7 +89,7 @@ def needle_rows(needle: Mapping[str, Any]) -> list[Row]:
     if "antenna_gauge" in needle:
         rows.append(
             Row(
-                "Antenna",
+                words.sentence(instrument),
                 f"{needle['antenna_gauge']}, usable length {_amount(needle, 'antenna_length_mm')}",
                 f"shaft {_amount(needle, 'shaft_diameter_mm')}",
             )
@@ -114,8 +115,10 @@ def prescription_of(plan: Plan) -> dict[str, Any]:
     applications = [
         {
             "device": step.setting.device.replace("_", " "),
+            "title": run_content.device_title(step),
+            "said": run_content.setting_words(step),
             "treatment": treatment_title(step.treatment),
-            "controls": [Row(told.label, _control(told, v)) for k, v in step.setting.controls for told in (words.named(k),)],
+            "controls": _controls(step.setting.controls),
             "needles": len(step.setting.poses),
             "wait": words.duration(step.wait_s) if step.wait_s else "none",
         }
@@ -124,7 +127,7 @@ def prescription_of(plan: Plan) -> dict[str, Any]:
     return {
         "position": str(given.get("patient_position_text") or given.get("patient_position") or "not given"),
         "scanned": str(given.get("scanned_as") or "unknown"),
-        "needles": [needle_rows(n) for n in needles],
+        "needles": [needle_rows(n, run_content.instrument_of(plan)) for n in needles],
         "names": _names(plan, len(needles)),
         "applications": applications,
         "warnings": [str(w) for w in _listed(given.get("warnings"))],
@@ -138,6 +141,16 @@ def _names(plan: Plan, count: int) -> list[str]:
     return [f"Position {i + 1} of the needle" if one_after_the_other else f"Needle {i + 1}" for i in range(count)]
 
 
+def _controls(controls: Sequence[tuple[str, float]]) -> list[Row]:
+    """Return what is dialled in; where there are several freezes, the time is that of each."""
+    several = dict(controls).get("freezes", 1.0) > 1
+    rows = []
+    for key, value in controls:
+        told = words.named(key)
+        rows.append(Row("Each freeze" if several and key == "time_s" else told.label, _control(told, value)))
+    return rows
+
+
 def _control(told: words.Named, value: float) -> str:
     if told.unit == "s" and value >= 60:
         return f"{words.duration(value)} ({words.number(value, 's')})"
@@ -146,6 +159,13 @@ def _control(told: words.Named, value: float) -> str:
 
 def _listed(value: object) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def _stop(finding: Finding) -> str:
+    """Return at which temperature to stop, and where the alarm stands before it."""
+    warn = next((k.warn for k in limits() if k.id == finding.limit_id), finding.limit)
+    alarm = f" (alarm at {words.number(warn, '°C')})" if warn != finding.limit else ""
+    return f"{'Below ' if is_cold(finding) else ''}{words.number(finding.limit, '°C')}{alarm}"
 
 
 def procedure_sheet(plan: Plan, facts: Mapping[str, Fact], verdict: Verdict | None, place: str, side: str) -> dict[str, Any]:
@@ -160,7 +180,7 @@ def procedure_sheet(plan: Plan, facts: Mapping[str, Fact], verdict: Verdict | No
     stops: dict[str, list[str]] = {}
     for finding in hot:
         doubt = " (not judged by the plan)" if finding.value is None else ""
-        stops.setdefault(words.number(finding.limit, "°C"), []).append(words.structure_name(finding.structure) + doubt)
+        stops.setdefault(_stop(finding), []).append(words.structure_name(finding.structure) + doubt)
     wanted = [
         m
         for r in (verdict.reasons if verdict else ())
@@ -179,6 +199,8 @@ def procedure_sheet(plan: Plan, facts: Mapping[str, Fact], verdict: Verdict | No
         "anaesthesia": "not known: ask which anaesthesia is possible" if anaesthesia is None else words.state(anaesthesia.state),
         "biopsy_first": histology is None or histology.state != Known(True),
         "sensors": sensors,
+        "cold": any(is_cold(f) for f in hot),
+        "stamps": run_content.device_stamps(plan),
         "mitigations": list(dict.fromkeys(wanted)),
         "stops": [(limit, words.joined(names)) for limit, names in sorted(stops.items())],
         "cannot_tell": [words.structure_name(s) for s in plan.unknown_structures()],

@@ -13,7 +13,7 @@ from osteon.planning.compare import QUESTIONS, compare
 from osteon.planning.compare import Row as ComparedPlan
 from osteon.planning.measures import worst
 from osteon.planning.plan import Finding, Plan
-from osteon.report import words
+from osteon.report import run_content, words
 from osteon.report.content import Row, treatment_title
 from osteon.report.figures import Picture
 from osteon.report.graphs import time_course
@@ -67,7 +67,9 @@ def comparison(plans: Sequence[Plan]) -> list[tuple[str, list[Cell]]]:
         (words.named(q).label, [_answer_cell(q, row.answers[q], bool(p.steps)) for row, p in zip(compared, plans)])
         for q in QUESTIONS
     ]
-    rows.insert(2, ("Worst structure", [worst_cell(row) for row in compared]))
+    rows.insert(1, ("Counted as dead", [Cell(run_content.counted_as_dead(p)) for p in plans]))
+    rows.insert(3, ("Worst structure", [worst_cell(row) for row in compared]))
+    rows.append(("Device", [_device_cell(p) for p in plans]))
     for name in EXTRA:
         if any(name in plan.measures for plan in plans):
             cells = [_answer_cell(name, plan.measures.get(name, Unknown("not computed")), bool(plan.steps)) for plan in plans]
@@ -76,6 +78,12 @@ def comparison(plans: Sequence[Plan]) -> list[tuple[str, list[Cell]]]:
         rows.append(("Bettered in every respect by another", [Cell("no" if r.pareto else "yes or no plan") for r in compared]))
     rows.append(("All limits together", [Cell(standing(p), words.TONE[p.standing]) for p in plans]))
     return rows
+
+
+def _device_cell(plan: Plan) -> Cell:
+    """Return the devices of a plan, and that they are not verified."""
+    named = list(dict.fromkeys(run_content.device_title(step) for step in plan.steps))
+    return Cell(words.joined(named) or "no plan", "", "not verified" if run_content.device_stamps(plan) else "")
 
 
 def _answer_cell(name: str, value: Band | Unknown, planned: bool) -> Cell:
@@ -147,8 +155,13 @@ def _by_nearness(by_structure: Mapping[str, Sequence[Finding]]) -> list[str]:
 def _against(finding: Finding) -> str:
     if finding.value is None:
         return f"cannot tell (limit {words.number(finding.limit, finding.unit)})"
-    side = "at least" if finding.unit == "mm" else "limit"
+    side = "at least" if finding.unit == "mm" or is_cold(finding) else "limit"
     return f"{words.band(finding.value, finding.unit)} ({side} {words.number(finding.limit, finding.unit)})"
+
+
+def is_cold(finding: Finding) -> bool:
+    """Tell whether a finding is about cold: what lies below its limit is bad."""
+    return finding.unit in KINDS[0] and finding.limit < BODY_C
 
 
 def finding_place(finding: Finding) -> str:
@@ -162,45 +175,54 @@ def finding_place(finding: Finding) -> str:
 
 
 def courses(plan: Plan) -> tuple[list[Picture], list[str], list[str]]:
-    """Return charts of temperature over time, hottest against its limit first, and in words what is not drawn.
+    """Return charts of temperature over time, nearest to its limit first, and in words what is not drawn.
 
-    Drawn are the three that come nearest to their limit and every structure that warms by half a degree or is not simply
-    within its limits; the others are told in one line each.
+    Drawn are the three that come nearest to their limit and every structure that warms or cools by half a degree or is not
+    simply within its limits; the others are told in one line each.
 
     Returns
     -------
     list of Picture, list of str, list of str
-        Charts; structures that stay cool, with figure and limit; structures judged in °C without a course.
+        Charts; structures that stay near body temperature, with figure and limit; structures judged in °C without a course.
     """
-    joined: dict[str, list[Trace]] = {}
-    ends: list[float] = []
+    joined: dict[tuple[str, bool], list[Trace]] = {}
     for step in plan.steps:
         for key, trace in step.effect.traces.items():
-            if key.startswith("hottest:"):
-                joined.setdefault(key.removeprefix("hottest:"), []).append(trace)
-        ends.append(sum(v for k, v in step.setting.controls if k == "time_s"))
+            which, _, name = key.partition(":")
+            if which in ("hottest", "coldest"):
+                joined.setdefault((name, which == "coldest"), []).append(trace)
+    limits: dict[tuple[str, bool], float] = {}
     hot = [f for f in plan.findings if f.unit in KINDS[0]]
-    limits: dict[str, float] = {}
     for finding in hot:
-        limits[finding.structure] = min(finding.limit, limits.get(finding.structure, np.inf))
-    stop = ends[0] if len(ends) == 1 and ends[0] else None
-    order = sorted(joined, key=lambda s: (s not in limits, round(limits.get(s, 0.0) - _peak(joined[s]), 2), s))
-    odd = {f.structure for f in hot if f.level != "ok"}
-    drawn = [s for i, s in enumerate(order) if i < 3 or s in odd or _peak(joined[s]) > BODY_C + 0.5]
+        judged_by, narrow = (finding.structure, is_cold(finding)), max if is_cold(finding) else min
+        limits[judged_by] = narrow(finding.limit, limits.get(judged_by, finding.limit))
+    spans = run_content.spans_of(plan.steps[0]) if len(plan.steps) == 1 else []
+    stop = spans[0][1] if len(spans) == 1 else None
+    moved = {key: _moved(traces, key[1]) for key, traces in joined.items()}
+    order = sorted(joined, key=lambda k: (k not in limits, round(abs(limits.get(k, BODY_C) - BODY_C) - moved[k], 2), k))
+    odd = {(f.structure, is_cold(f)) for f in hot if f.level != "ok"}
+    drawn = [k for i, k in enumerate(order) if i < 3 or k in odd or moved[k] > 0.5]
     pictures = [
-        time_course(_one_after_other(joined[s], plan), words.structure_name(s), limits.get(s), stop_s=stop) for s in drawn
+        time_course(
+            _one_after_other(joined[k], plan), words.structure_name(k[0]), limits.get(k), stop_s=stop, cold=k[1], spans_s=spans
+        )
+        for k in drawn
     ]
-    cool = [
-        f"{words.structure_name(s)} {words.number(_peak(joined[s]), '°C')}"
-        + (f" (limit {words.number(limits[s], '°C')})" if s in limits else "")
-        for s in order
-        if s not in drawn
+    still = [
+        f"{words.structure_name(k[0])} {words.number(BODY_C + (-moved[k] if k[1] else moved[k]), '°C')}"
+        + (f" (limit {words.number(limits[k], '°C')})" if k in limits else "")
+        for k in order
+        if k not in drawn
     ]
-    return pictures, cool, [words.structure_name(s) for s in sorted(limits) if s not in joined]
+    return pictures, still, [words.structure_name(k[0]) for k in sorted(limits) if k not in joined]
 
 
-def _peak(traces: Sequence[Trace]) -> float:
-    return max((float(np.nanmax(t.values)) for t in traces if len(t.values) and np.isfinite(t.values).any()), default=-np.inf)
+def _moved(traces: Sequence[Trace], cold: bool) -> float:
+    """Return how far a structure went from body temperature at most, towards heat or towards cold [K]."""
+    ends = [np.nanmin(t.values) if cold else np.nanmax(t.values) for t in traces if np.isfinite(t.values).any()]
+    if not ends:
+        return -np.inf
+    return float(BODY_C - min(ends) if cold else max(ends) - BODY_C)
 
 
 def _one_after_other(traces: Sequence[Trace], plan: Plan) -> Trace:
@@ -256,6 +278,8 @@ def figures_of(plan: Plan) -> list[Row]:
     rows: list[Row] = []
     for step in plan.steps:
         for key, value in step.effect.measures.items():
+            if run_content.in_criteria(key):
+                continue
             told = words.named(key)
             rows.append(Row(told.label, words.number(value * told.factor, told.unit)))
     return rows

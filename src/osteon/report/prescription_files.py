@@ -17,7 +17,11 @@ from osteon.treatments.base import NeedlePose
 MARKUPS_SCHEMA = (
     "https://raw.githubusercontent.com/Slicer/Slicer/main/Modules/Loadable/Markups/Resources/Schema/markups-schema-v1.0.3.json#"
 )
-FIELDS = ((Field.TEMPERATURE_C, "temperature"), (Field.CEM43_MIN, "cem43"))
+FIELDS = (
+    (Field.TEMPERATURE_C, "temperature"),
+    (Field.CEM43_MIN, "cem43"),
+    (Field.FROZEN_MIN_C, "lowest_temperature"),
+)
 
 
 def needle_markups(pose: NeedlePose, name: str) -> dict[str, Any]:

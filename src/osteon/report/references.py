@@ -79,6 +79,7 @@ def _of_plan(plan: Plan) -> list[str]:
     for finding in plan.findings:
         keys += split_keys([finding.source]) + _quoted(finding.text)
     for step in plan.steps:
+        keys += _quoted(*step.effect.assumptions)
         keys += [key for value in step.effect.used.values() for key in split_keys([value.source])]
     sources = plan.provenance.get("sources", ())
     return keys + (split_keys(str(s) for s in sources) if isinstance(sources, (list, tuple)) else [])

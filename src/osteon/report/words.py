@@ -47,10 +47,10 @@ DOSE_SHOWN = 1e5  # more equivalent minutes than this say no more than "far beyo
 
 # What plans measure: name shown, unit, factor from the stored number.
 MEASURES: Mapping[str, tuple[str, str, float]] = {
-    "coverage": ("Coverage of the target (CEM43 240)", "%", 100.0),
-    "lesion_coverage": ("Coverage of the lesion (CEM43 240)", "%", 100.0),
+    "coverage": ("Coverage of the target", "%", 100.0),
+    "lesion_coverage": ("Coverage of the lesion", "%", 100.0),
     "min_margin_mm": ("Smallest margin", "mm", 1.0),
-    "zone_cm3": ("Treated zone (CEM43 240)", "cm³", 1.0),
+    "zone_cm3": ("Treated zone", "cm³", 1.0),
     "median_margin_mm": ("Middle margin", "mm", 1.0),
     "target_cm3": ("Target", "cm³", 1.0),
     "beyond_target_cm3": ("Treated beyond the target", "cm³", 1.0),
@@ -59,9 +59,80 @@ MEASURES: Mapping[str, tuple[str, str, float]] = {
     "minutes": ("Time of treatment", "min", 1.0),
     "probes": ("Probes", "", 1.0),
     "uncovered_cm3": ("Target left uncovered", "cm³", 1.0),
+    "coldest_c": ("Coldest point", "°C", 1.0),
+    "zone_along_mm": ("Zone along the needle", "mm", 1.0),
+    "zone_across_mm": ("Zone across the needle", "mm", 1.0),
+    "positions": ("Positions of the needle", "", 1.0),
+    "power_w": ("Power set", "W", 1.0),
     "strength_ratio": ("Strength after, against healed", "%", 100.0),
     "energy_balance": ("Energy account, relative defect", "", 1.0),
 }
+
+# What a run tells of itself, by the names in ``Effect.measures``; the names of criteria stand in ``tissue/data/damage.yaml``.
+RUN_MEASURES: Mapping[str, tuple[str, str, float]] = {
+    "absorbed_w": ("Absorbed by the tissue at first", "W", 1.0),
+    "cable_loss_fraction": ("Lost in the cable", "%", 100.0),
+    "coagulated_cm3": ("Coagulated (blood flow stopped)", "cm³", 1.0),
+    "coldest_wall_c": ("Coldest wall of a probe", "°C", 1.0),
+    "cooling_s": ("Followed after power off", "s", 1.0),
+    "emitted_w": ("Light emitted", "W", 1.0),
+    "energy_beyond_grid_j": ("Energy into tissue beyond the grid", "J", 1.0),
+    "energy_cable_j": ("Energy lost in the cable", "J", 1.0),
+    "energy_coolant_j": ("Energy taken by the coolant", "J", 1.0),
+    "energy_coolant_line_j": ("Energy taken by the coolant along the shaft", "J", 1.0),
+    "energy_field_defect_j": ("Energy that the field does not account for", "J", 1.0),
+    "energy_generator_j": ("Energy from the generator", "J", 1.0),
+    "energy_in_j": ("Energy put in", "J", 1.0),
+    "energy_out_j": ("Energy through the edge of the box", "J", 1.0),
+    "energy_perfusion_j": ("Energy carried by the blood", "J", 1.0),
+    "energy_probes_j": ("Energy taken by the probes", "J", 1.0),
+    "energy_radiated_j": ("Energy radiated away", "J", 1.0),
+    "energy_reflected_j": ("Energy reflected", "J", 1.0),
+    "energy_steam_j": ("Energy carried by steam", "J", 1.0),
+    "energy_stored_j": ("Energy stored in the tissue", "J", 1.0),
+    "escaped_fraction": ("Light that left the tissue", "%", 100.0),
+    "field_power_balance": ("Power account of the field, relative defect", "", 1.0),
+    "field_solutions": ("Times the field was solved", "", 1.0),
+    "first_impedance_ohm": ("Impedance at first", "Ω", 1.0),
+    "generator_w": ("Power of the generator, at most", "W", 1.0),
+    "highest_c": ("Highest temperature", "°C", 1.0),
+    "highest_current_ma": ("Highest current", "mA", 1.0),
+    "ice_at_end_cm3": ("Ice left at the end", "cm³", 1.0),
+    "incident_w": ("Power that reaches the antenna", "W", 1.0),
+    "last_impedance_ohm": ("Impedance at the end", "Ω", 1.0),
+    "least_impedance_ohm": ("Least impedance", "Ω", 1.0),
+    "light_solutions": ("Times the light was solved", "", 1.0),
+    "most_power_w": ("Most that a probe took", "W", 1.0),
+    "net_power_w": ("Power into the tissue, mean", "W", 1.0),
+    "radiated_w": ("Radiated away", "W", 1.0),
+    "reflected_fraction": ("Reflected", "%", 100.0),
+    "roll_offs": ("Roll-offs of the impedance, each with a pause", "", 1.0),
+    "tip_highest_c": ("Highest temperature at the tip", "°C", 1.0),
+    "visible_ice_cm3": ("Ice that is seen (0 °C)", "cm³", 1.0),
+    "zone_50c_cm3": ("Reached 50 °C", "cm³", 1.0),
+    "zone_60c_cm3": ("Reached 60 °C", "cm³", 1.0),
+    "zone_minus20_cm3": ("Reached −20 °C", "cm³", 1.0),
+}
+# What is dialled in, by the names in ``Setting.controls``.
+CONTROLS: Mapping[str, tuple[str, str, float]] = {
+    "time_s": ("Time", "s", 1.0),
+    "temperature_c": ("Temperature held", "°C", 1.0),
+    "thaw_s": ("Passive thaw between", "s", 1.0),
+    "freezes": ("Freezes", "", 1.0),
+}
+# What is drawn over time, by the names in ``Effect.traces`` before a colon; what comes first is drawn first.
+TRACES: Mapping[str, str] = {
+    "net_power_w": "Power into the tissue",
+    "impedance_ohm": "Impedance",
+    "tip_c": "Temperature of the tip",
+    "wall_c": "Wall of probe",
+    "probe_power_w": "Taken by probe",
+    "sensor": "Thermocouple",
+    "coolant_w": "Taken by the coolant",
+    "current_a": "Current",
+    "voltage_v": "Voltage",
+}
+UNIT_WORDS: Mapping[str, str] = {"degC": "°C", "cm^3": "cm³", "ohm": "Ω"}
 
 STATUS_TONE: Mapping[str, str] = {
     "candidate": "good",
@@ -214,8 +285,9 @@ class Named:
 
 def named(key: str) -> Named:
     """Split a field name such as ``power_w`` into "Power" and "W"; fractions are shown in per cent."""
-    if key in MEASURES:
-        return Named(*MEASURES[key])
+    for table in (MEASURES, RUN_MEASURES, CONTROLS):
+        if key in table:
+            return Named(*table[key])
     for ending, unit in UNIT_ENDINGS.items():
         if key == ending:
             return Named(sentence(key), unit)

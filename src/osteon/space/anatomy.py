@@ -50,7 +50,7 @@ class Field(StrEnum):
     PRESENT_C = "present_c"  # temperature when the last effect ended; TEMPERATURE_C is the highest that it reached
 
 
-WARM = frozenset({Field.TEMPERATURE_C, Field.PRESENT_C})  # 37 °C where nobody wrote them
+WARM = frozenset({Field.TEMPERATURE_C, Field.PRESENT_C, Field.FROZEN_MIN_C})  # 37 °C where nobody wrote them
 
 
 @dataclass(frozen=True, order=True)
@@ -162,6 +162,8 @@ class Anatomy:
         That study.
     shown : Volume or None
         Where there is no CT, the MR or PET in its own grey scale: for pictures only, never to be computed with.
+    thermocouples : tuple of (str, (x, y, z))
+        Where a thermocouple will lie during a treatment, by name (LPS mm); on the grid or off it.
     """
 
     imaged: Volume
@@ -177,6 +179,7 @@ class Anatomy:
     error_mm: Mapping[Structure, float] = field(default_factory=dict)
     drawn_on: Mapping[Structure, str] = field(default_factory=dict)
     shown: Volume | None = None
+    thermocouples: tuple[tuple[str, tuple[float, float, float]], ...] = ()
 
     @property
     def grid(self) -> Grid:

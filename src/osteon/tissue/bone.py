@@ -40,7 +40,7 @@ LABEL_OF_KIND: tuple[tuple[Kind, str], ...] = (
 # The row of the tables that each label takes; bone and lesion are mixed voxel by voxel.
 ROW = {"bowel": "muscle", "organ": "muscle", "vessel": "blood", "not_imaged": "muscle"}
 FIELDS = ("conductivity", "heat_capacity", "perfusion", "vaporisation_heat", "permittivity", "conductivity_s_m")
-BANDS = {915.0e6: "915MHz", 2450.0e6: "2450MHz"}
+BANDS = {480.0e3: "480kHz", 915.0e6: "915MHz", 2450.0e6: "2450MHz"}
 # Which marrow an adult bone holds, by the beginning of its id: (row of properties, row of blood flow).
 MARROW = (
     ("vertebra", "red_marrow", "red_marrow_lumbar"),
@@ -109,7 +109,7 @@ def properties_map(anatomy: Anatomy, frequency_hz: float, draw: DrawFunction | N
     anatomy : Anatomy
         With a CT; with contrast agent (``anatomy.contrast``) what it adds to the HU is taken off, as far as it can be known.
     frequency_hz : float
-        915e6 or 2450e6, for the dielectric properties.
+        480e3, 915e6 or 2450e6, for the dielectric properties.
     draw : callable, optional
         From a name and a ``Value`` to the number of this run; None: the middle of every spread.
 
@@ -171,7 +171,7 @@ def band_of(frequency_hz: float) -> str:
     raise InputError(
         f"There are no dielectric properties at {frequency_hz / 1e6:.0f} MHz.",
         "Permittivity and conductivity change by tens of percent between bands.",
-        "Use a device at 915 or 2450 MHz, or add a column to tissue/data/gabriel-1996.yaml.",
+        "Use a device at 0.48, 915 or 2450 MHz, or add a column to tissue/data/gabriel-1996.yaml.",
     )
 
 
@@ -290,6 +290,8 @@ def row_fields(label: str, band: str, constants: Constants, grid: Grid) -> tuple
 
 
 def _dielectric(constants: Constants, row: str, band: str) -> tuple[float, float]:
+    if band == "480kHz":  # quasi-static: the permittivity plays no part
+        return 1.0, constants(row, "conductivity_480kHz")
     return constants(row, f"permittivity_{band}"), constants(row, f"conductivity_{band}")
 
 

@@ -12,7 +12,7 @@ from osteon.errors import InputError
 from osteon.evidence.value import Fixed, Value
 from osteon.space.anatomy import Kind, Structure, structures
 
-Quantity = Literal["peak_temperature_c", "cem43_min", "stand_off_mm"]
+Quantity = Literal["peak_temperature_c", "cem43_min", "stand_off_mm", "lowest_temperature_c"]
 Side = Literal["above", "below"]
 Applies = Literal["everywhere", "outside_target"]
 
@@ -27,7 +27,7 @@ class Limit:
         For example ``nerve-peak-temperature``.
     applies_to : str
         The kind of structure, or the id of one structure.
-    quantity : {"peak_temperature_c", "cem43_min", "stand_off_mm"}
+    quantity : {"peak_temperature_c", "cem43_min", "stand_off_mm", "lowest_temperature_c"}
         What is judged.
     warn, limit : float
         Where a warning and where a breach begins, in ``unit``. Equal where the sources give one number.
@@ -108,7 +108,7 @@ def _limit(name: str, entry: Mapping[str, Any]) -> Limit:
         raise InputError(
             f"The limit {name!r} in tolerance.yaml names {applies_to!r}, {quantity!r}, {side!r}.",
             "A limit for a structure or quantity that does not exist would never be judged.",
-            "Use a kind or id of structures.yaml, one of the three quantities, and 'above' or 'below'.",
+            "Use a kind or id of structures.yaml, one of the four quantities, and 'above' or 'below'.",
         )
     return Limit(
         id=name,

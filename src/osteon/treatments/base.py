@@ -106,7 +106,8 @@ class Effect:
     state : mapping of Field to Volume
         The fields after the treatment (temperature: the highest reached).
     traces : mapping of str to Trace
-        Hottest point over time per structure, key ``"hottest:<structure id>"`` [°C]; ``"zone_cm3"``, ``"net_power_w"`` and so on.
+        Hottest point over time per structure, key ``"hottest:<structure id>"`` [°C]; ``"sensor:<name>"`` what a
+        thermocouple read [°C]; ``"zone_cm3"``, ``"net_power_w"`` and so on.
     used : mapping of str to Value
         Every constant that was used, by name: what ``cite`` follows.
     ended : Ended

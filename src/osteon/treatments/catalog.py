@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from osteon.errors import InputError
 
@@ -29,11 +30,11 @@ class Entry:
 ROW = ""  # a row without simulator: everything it is stands in its rules.yaml
 ENTRIES = (
     Entry("focused_ultrasound", "ablation", ROW),
-    Entry("radiofrequency_monopolar", "ablation", ROW),
-    Entry("radiofrequency_bipolar", "ablation", ROW),
+    Entry("radiofrequency_monopolar", "ablation", "osteon.treatments.radiofrequency.treatment:RadiofrequencyMonopolar"),
+    Entry("radiofrequency_bipolar", "ablation", "osteon.treatments.radiofrequency.treatment:RadiofrequencyBipolar"),
     Entry("microwave", "ablation", "osteon.treatments.microwave.treatment:Microwave"),
-    Entry("cryoablation", "ablation", ROW),
-    Entry("laser", "ablation", ROW),
+    Entry("cryoablation", "ablation", "osteon.treatments.cryoablation.treatment:Cryoablation"),
+    Entry("laser", "ablation", "osteon.treatments.laser.treatment:Laser"),
     Entry("vertebroplasty", "mechanics", ROW),
     Entry("kyphoplasty", "mechanics", ROW),
     Entry("osteoplasty", "mechanics", ROW),
@@ -70,6 +71,13 @@ ENTRIES = (
     Entry("best_supportive_care", "care", ROW),
 )
 GROUP = "osteon.treatments"
+SITE_DEVICES = "OSTEON_DEVICES"
+"""Environment variable with the folders of fitted devices; see ``site_devices``."""
+
+
+def offered(entry: Mapping[str, Any], treatment: str) -> bool:
+    """Tell whether an entry of ``devices.yaml`` is a clinical device of a treatment; several may share one file."""
+    return not entry.get("validation_only") and entry.get("treatment", treatment) == treatment
 
 
 def entries() -> Mapping[str, Entry]:
@@ -87,15 +95,33 @@ def _offered(_path: tuple[str, ...]) -> tuple[Entry, ...]:
     return tuple(Entry(point.name, "outside", point.value, outside=True) for point in points)
 
 
-@cache
 def treatment(name: str) -> Treatment:
-    """Return the treatment of that name.
+    """Return the treatment of that name, with the devices that the site fitted for it before the shipped ones.
 
     Raises
     ------
     InputError
         If the catalogue has none of that name.
+    MissingError
+        If ``OSTEON_DEVICES`` names what is no folder.
     """
+    if not os.environ.get(SITE_DEVICES):
+        return shipped(name)
+    from osteon.treatments.site_devices import digest
+
+    return _with_site(name, digest())
+
+
+@cache
+def _with_site(name: str, _digest: str) -> Treatment:
+    from osteon.treatments.site_devices import from_site
+
+    return from_site(shipped(name))
+
+
+@cache
+def shipped(name: str) -> Treatment:
+    """Return the treatment of that name as it is shipped; errors as ``treatment``."""
     entry = entries().get(name)
     if entry is None:
         raise InputError(

@@ -98,6 +98,7 @@ Run = Callable[[Callable[[float], None]], Report]
 def print_report(outcome: Report) -> None:
     """Print one reference case: ours, the reference, the error, the tolerance."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
@@ -118,7 +119,7 @@ def print_report(outcome: Report) -> None:
     for row in outcome.rows:
         figures = [("-" if x is None else f"{x:.5g}") for x in (row.value, row.reference, row.error, row.tolerance)]
         band = "-" if math.isnan(row.low) or row.low == row.high else f"{row.low:.4g} to {row.high:.4g}"
-        table.add_row(row.quantity, figures[0], band, *figures[1:], row.unit, words[row.passed])
+        table.add_row(escape(row.quantity), figures[0], band, *figures[1:], row.unit, words[row.passed])
     console.print(table)
     for line in outcome.assumptions:
         console.print(f"  assumed: {line}", markup=False, highlight=False)

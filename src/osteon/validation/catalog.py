@@ -12,10 +12,22 @@ CASES = (
     ReferenceCase("pennes", "Bioheat against three exact solutions", "osteon.validation.pennes:run"),
     ReferenceCase("cem43", "Thermal dose against closed forms", "osteon.validation.cem43:run"),
     ReferenceCase("spheroid", "Electrodes as lines against a spheroid and a sphere", "osteon.validation.spheroid:run", slow=True),
+    ReferenceCase("mwa-liver", "Coaxial slot antenna in liver", "osteon.validation.mwa_liver:run"),
+    ReferenceCase("mwa-media", "Where ten watt go in six tissues", "osteon.validation.mwa_media:run"),
+    ReferenceCase("mwa-sigmoid", "Temperatures by the law of the dielectric", "osteon.validation.mwa_sigmoid:run", slow=True),
+    ReferenceCase("mwa-follow", "Solving the antenna again after 5 and 2 %", "osteon.validation.mwa_follow:run", slow=True),
+    ReferenceCase("mwa-eco", "Zone of the 2450 MHz antenna of seed 4 at 60 W", "osteon.validation.mwa_eco:run", slow=True),
+    ReferenceCase("rfa-exvivo", "Cooled electrode in liver ex vivo, 12 min", "osteon.validation.rfa_exvivo:run", slow=True),
+    ReferenceCase("rfa-invivo", "The same electrode in perfused liver", "osteon.validation.rfa_invivo:run", slow=True),
+    ReferenceCase(
+        "rfa-osteoid", "Osteoid osteoma, without and with a reactive zone", "osteon.validation.rfa_osteoid:run", slow=True
+    ),
+    ReferenceCase("cosman", "Uncooled electrodes: how the width answers each control", "osteon.validation.cosman:run", slow=True),
+    ReferenceCase("fibre", "Light of an interstitial fibre against the diffusion limit", "osteon.validation.fibre:run"),
     ReferenceCase("neumann", "Freezing against Neumann's plane front, and a case's energy", "osteon.validation.neumann:run"),
     ReferenceCase("line-sink", "Freezing round a line against the exponential integral", "osteon.validation.line_sink:run"),
-    ReferenceCase("mwa-liver", "Coaxial slot antenna in liver", "osteon.validation.mwa_liver:run"),
-    ReferenceCase("mwa-eco", "Zone of the 2450 MHz antenna of seed 4 at 60 W", "osteon.validation.mwa_eco:run", slow=True),
+    ReferenceCase("littrup", "One and two cryoprobes in agar", "osteon.validation.littrup:run", slow=True),
+    ReferenceCase("cryo-multi", "Three, four and thinner cryoprobes in agar", "osteon.validation.cryo_multi:run", slow=True),
 )
 
 

@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from scipy import constants as nature
+from scipy.constants import R as GAS_CONSTANT
+from scipy.constants import zero_Celsius as ZERO_CELSIUS
 
 from osteon.physics import damage
 from osteon.physics.bioheat import Coagulation, Materials, Stage, heat
@@ -60,12 +63,28 @@ def marched_row() -> Row:
                "closed form", 1e-3 * exact)  # fmt: skip
 
 
+def eyring_one_minute_c(entropy: float, enthalpy: float) -> float:
+    """Return where (kB T/h) exp(S/R - H/(R T)) changes half in one minute [°C], by bisection of the law as published."""
+    low, high = 300.0, 400.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        rate = nature.k * middle / nature.h * math.exp(entropy / GAS_CONSTANT - enthalpy / (GAS_CONSTANT * middle))
+        low, high = (low, middle) if 60.0 * rate > math.log(2.0) else (middle, high)
+    return float(middle - ZERO_CELSIUS)
+
+
 def arrhenius_rows() -> list[Row]:
     """Return the one-minute temperature of each shipped pair."""
-    published = {"liver": 50.1, "skin": 54.0, "bone_beside_cement": 53.3, "fat": 95.4}
+    published = {
+        "liver": 50.1,
+        "skin": 54.0,
+        "bone_beside_cement": 53.3,
+        "fat": 95.4,
+        "liver_whitening": eyring_one_minute_c(553.5, 2.768e5),
+    }
     return [
-        Row(f"Omega 1 in 1 min, {name}", damage.one_minute_temperature(pair), "degC", "E / (R ln 60 A)", published[name],
-            pair.frequency_factor.source, 0.05)
+        Row(f"Omega {pair.threshold.number:.2g} in 1 min, {name}", damage.one_minute_temperature(pair), "degC",
+            "E / (R ln(60 A / Omega))", published[name], pair.frequency_factor.source, 0.05)
         for name, pair in damage.arrhenius_pairs().items()
     ]  # fmt: skip
 

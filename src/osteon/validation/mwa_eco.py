@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from osteon.physics import bioheat, damage
+from osteon.physics import damage
 from osteon.space.volume import Array, Grid
-from osteon.tissue.bone import FIELDS, LABELS, TissueMap, mixture, row_fields
+from osteon.tissue.bone import FIELDS, LABELS, TissueMap, band_of, mixture, row_fields
 from osteon.tissue.properties import Constants
+from osteon.treatments import heat
 from osteon.treatments.base import Draw, NeedlePose
 from osteon.treatments.microwave import simulation
 from osteon.treatments.microwave.source import Source, drawn
@@ -36,11 +37,10 @@ QUOTE = "[004 «mean diameter of MW ablation area is close to 3.5 cm»]"
 CLAIMED_MM = 35.0
 CLAIM = ("tumour in bone", 6.3)  # medium and mean time of lesions up to 3.5 cm in seed 4
 SPACING_MM, HALF_MM, AHEAD_MM, BEHIND_MM = 1.5, 42.0, 42.0, 72.0
-SAMPLES, SAMPLE_S = 4, 15.0
-BAND = "2450MHz"
+SAMPLES = 4
 
 
-def medium(name: str, constants: Constants) -> TissueMap:
+def medium(name: str, constants: Constants, frequency_hz: float = 2.45e9) -> TissueMap:
     """Return one of ``MEDIA`` on a cube round the zone.
 
     Parameters
@@ -49,7 +49,10 @@ def medium(name: str, constants: Constants) -> TissueMap:
         One of ``MEDIA``.
     constants : Constants
         The numbers of this run.
+    frequency_hz : float
+        915e6 or 2450e6.
     """
+    band = band_of(frequency_hz)
     grid = Grid.box(np.array([-HALF_MM, -HALF_MM, -AHEAD_MM]), np.array([HALF_MM, HALF_MM, BEHIND_MM]), SPACING_MM)
     whole = {
         "tumour in bone": "bone",
@@ -59,23 +62,23 @@ def medium(name: str, constants: Constants) -> TissueMap:
         "liver ex vivo": "liver",
     }[name]
     if whole == "bone":
-        fractions, anchors = mixture(constants, "red_marrow", "red_marrow_upper_pelvis", BAND)
+        fractions, anchors = mixture(constants, "red_marrow", "red_marrow_upper_pelvis", band)
         at = BONE_HU / constants("hounsfield", "cortical")
         values = np.array([np.interp(at, fractions, column) for column in anchors.T])
     else:
         label = "lesion" if whole == "lytic_tumour" else whole
-        values = np.array(row_fields(label, BAND, constants, grid))
+        values = np.array(row_fields(label, band, constants, grid))
     fields = {key: np.full(grid.shape, value, np.float32) for key, value in zip(FIELDS, values)}
     if name == "liver ex vivo":
         fields["perfusion"][:] = 0.0
     if name == "tumour in bone":
         z, y, x = (SPACING_MM * np.arange(n) - start for n, start in zip(grid.shape, (AHEAD_MM, HALF_MM, HALF_MM)))
         ball = z[:, None, None] ** 2 + y[:, None] ** 2 + x**2 <= (0.5 * TUMOUR_MM) ** 2
-        for key, value in zip(FIELDS, row_fields("lesion", BAND, constants, grid)):
+        for key, value in zip(FIELDS, row_fields("lesion", band, constants, grid)):
             fields[key][ball] = value
     labels = np.full(grid.shape, LABELS.index("muscle"), np.uint8)
     return TissueMap(
-        grid=grid, frequency_hz=2.45e9, labels=labels, used=dict(constants.used), assumptions=(),
+        grid=grid, frequency_hz=frequency_hz, labels=labels, used=dict(constants.used), assumptions=(),
         **{key: fields[key] for key in FIELDS},  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -93,7 +96,7 @@ class _Recorder:
         shape = self.source.source.tissue.grid.shape
         self._last = np.full(shape, 37.0, np.float32)
         self._peak, self._dose, self._omega = self._last.copy(), np.zeros(shape), np.zeros(shape)
-        self._pair = damage.arrhenius(simulation.PAIR)
+        self._pair = damage.arrhenius(heat.PAIR)
 
     def __call__(self, time_s: float, temperature_c: Array) -> Array:
         """Return the source at ``time_s``."""
@@ -142,24 +145,11 @@ def zones(name: str, draw: Draw) -> tuple[dict[tuple[str, float], tuple[float, f
     recorder = _Recorder(simulation.FollowingSource(source), SPACING_MM)
     begun, stages = 0.0, []
     for minutes in TIMES_MIN:  # a stage ends at every asked time, so that its zone is measured there
-        stages.append(bioheat.Stage(60.0 * minutes - begun, _shifted(recorder, begun), refresh_s=SAMPLE_S))
+        stages += simulation.stages_of(recorder, 60.0 * minutes, begun)
         begun = 60.0 * minutes
-    result = bioheat.heat(
-        SPACING_MM,
-        simulation.materials_of(tissue, constants),
-        stages,
-        coagulation=bioheat.Coagulation("arrhenius", simulation.PAIR),
-        dose_every_s=simulation.DOSE_S,
-    )
+    result = simulation.march(source, stages)
     recorder.note(begun, result.temperature_c)
     return recorder.sizes, source.mean("placed", begun) * source.incident_w, result.ended.energy_balance
-
-
-def _shifted(recorder: _Recorder, begun_s: float) -> Callable[[float, Array], Array]:
-    def at(time_s: float, temperature_c: Array) -> Array:
-        return recorder(begun_s + time_s, temperature_c)
-
-    return at
 
 
 def run(observe: Callable[[float], None], samples: int = SAMPLES, media: tuple[str, ...] = MEDIA) -> Report:

@@ -1,1 +1,1 @@
-"""Cryoablation."""
+"""Cryoablation with argon probes."""

@@ -1,1 +1,1 @@
-"""Laser ablation."""
+"""Laser ablation with one interstitial fibre."""

@@ -5,11 +5,12 @@ Putting a pattern into voxels keeps its power: what the pattern absorbs is what 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, cast
 
 import numpy as np
-from scipy import ndimage
+from scipy import sparse
 from scipy.interpolate import PchipInterpolator
 
 from osteon.errors import InputError
@@ -17,6 +18,7 @@ from osteon.space.shapes import ScalarField
 from osteon.space.volume import Grid, Volume
 from osteon.treatments.base import NeedlePose
 from osteon.treatments.microwave.antenna import Medium, Pattern
+from osteon.treatments.microwave.surroundings import Surroundings
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -34,14 +36,18 @@ class _Table:
     step_z: float
     step_r: float
 
-    def __call__(self, r: Array, z: Array) -> Array:
-        """Return the values at r, z; 0 outside."""
+    def cell(self, r: Array, z: Array) -> Array:
+        """Return the flat index of the cells at r, z; ``values.size`` outside."""
         row = np.floor((z - self.low_z) / self.step_z).astype(np.int32)
         column = (r / self.step_r).astype(np.int32)
         rows, columns = self.values.shape
         inside = (row >= 0) & (row < rows) & (column < columns)
-        flat = np.where(inside, row * columns + column, 0)
-        return cast(Array, np.where(inside, self.values.ravel()[flat], 0.0))
+        return np.where(inside, row * np.int32(columns) + column, np.int32(self.values.size))
+
+    def centres(self) -> tuple[Array, Array]:
+        """Return the radii and heights of the middles of its cells."""
+        rows, columns = self.values.shape
+        return (np.arange(columns) + 0.5) * self.step_r, self.low_z + (np.arange(rows) + 0.5) * self.step_z
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,17 +96,23 @@ def _frame(pose: NeedlePose, grid: Grid, radius: float, low_z: float, high_z: fl
     return _Frame(low, (int(size[0]), int(size[1]), int(size[2])), grid.to_index(tip), metric, backward)
 
 
+def _blank(r: Array, z: Array) -> _Table:
+    """Return the regular table of zeros that covers cells with these edges."""
+    rows, columns = int(np.ceil((z[-1] - z[0]) / TABLE_MM)), int(np.ceil(r[-1] / TABLE_MM))
+    return _Table(np.zeros((rows, columns)), float(z[0]), float((z[-1] - z[0]) / rows), float(r[-1] / columns))
+
+
 def heating_table(pattern: Pattern) -> _Table:
     """Return the pattern on a regular table, by smooth monotone interpolation of its cumulated power, so that none is lost."""
     r, z = pattern.r_edges_mm, pattern.z_edges_mm
+    blank = _blank(r, z)
     power = pattern.heating * np.pi * np.diff(r**2)[None, :] * np.diff(z)[:, None] * 1e-9
-    fine_r = np.linspace(0.0, r[-1], int(np.ceil(r[-1] / TABLE_MM)) + 1)
-    fine_z = np.linspace(z[0], z[-1], int(np.ceil((z[-1] - z[0]) / TABLE_MM)) + 1)
+    fine_r, fine_z = np.linspace(0.0, r[-1], blank.values.shape[1] + 1), np.linspace(z[0], z[-1], blank.values.shape[0] + 1)
     for axis, (old, new) in enumerate(((z, fine_z), (r, fine_r))):
         total = np.concatenate([np.zeros_like(power.take([0], axis)), np.cumsum(power, axis)], axis)
         power = np.diff(PchipInterpolator(old, total, axis=axis)(new), axis=axis)
     ring = np.pi * np.diff(fine_r**2)[None, :] * np.diff(fine_z)[:, None] * 1e-9
-    return _Table(power / ring, float(z[0]), float(fine_z[1] - fine_z[0]), float(fine_r[1]))
+    return replace(blank, values=power / ring)
 
 
 def zone_centre_mm(pattern: Pattern, radius_mm: float = 8.0) -> float:
@@ -121,6 +133,88 @@ def zone_centre_mm(pattern: Pattern, radius_mm: float = 8.0) -> float:
     column = pattern.heating[:, int(np.searchsorted(pattern.r_edges_mm, radius_mm)) - 1]
     warm = pattern.z_mm[column > 0.5 * column.max()]
     return float(0.5 * (warm[0] + warm[-1]))
+
+
+class Placing:
+    """How a pattern on given cells goes into the voxels round a needle; made once, then each pattern is put there quickly.
+
+    Parameters
+    ----------
+    r_edges_mm, z_edges_mm : arrays
+        Edges of the cells of the patterns.
+    pose : NeedlePose
+        Where the needle lies.
+    grid : Grid
+        Voxels; may be oblique, anisotropic or mirrored.
+
+    Raises
+    ------
+    InputError
+        If the needle has no length.
+    """
+
+    def __init__(self, r_edges_mm: Array, z_edges_mm: Array, pose: NeedlePose, grid: Grid) -> None:
+        frame = _frame(pose, grid, r_edges_mm[-1], z_edges_mm[0], z_edges_mm[-1])
+        height, radius = frame.height_and_radius()
+        blank = _blank(r_edges_mm, z_edges_mm)
+        self.grid, cells = grid, blank.values.size
+        size = max(grid.spacing_mm)
+        ends = (height > z_edges_mm[0] - size) & (height < z_edges_mm[-1] + size)
+        near = np.flatnonzero(ends & (radius < SAMPLING[-1][0] * size))
+        far = blank.cell(radius, height)
+        far.ravel()[near] = cells  # the cell of nothing
+        inner, rings = 0.0, []
+        for limit, count in SAMPLING:
+            mine = near[(radius.ravel()[near] >= inner) & (radius.ravel()[near] < limit * size)]
+            rings.append((mine, _samples(blank, frame, mine, count)))
+            inner = limit * size
+        # what the whole lattice, continued beyond the grid, takes of each cell
+        self.taken = np.bincount(far.ravel(), minlength=cells + 1)[:cells].astype(float)
+        for _, samples in rings:
+            self.taken += np.asarray(samples.sum(axis=0)).ravel()[:cells]
+        first = np.maximum(frame.low, 0)
+        last = np.maximum(np.minimum(frame.low + np.array(frame.shape), np.array(grid.shape)), first)
+        self.box = tuple(slice(int(a), int(c)) for a, c in zip(first, last))
+        mine_box = tuple(slice(int(a - b), int(c - b)) for a, b, c in zip(first, frame.low, last))
+        self.far = np.ascontiguousarray(far[mine_box]).astype(np.int32)
+        place_of = np.full(far.shape, -1, np.int32)
+        place_of[mine_box] = np.arange(self.far.size, dtype=np.int32).reshape(self.far.shape)
+        places = [place_of.ravel()[mine] for mine, _ in rings]
+        self.near = np.concatenate([place[place >= 0] for place in places])
+        self.samples = sparse.vstack([samples[place >= 0] for place, (_, samples) in zip(places, rings)]).tocsr()
+        self.cell = _cell_of(r_edges_mm, z_edges_mm, radius[mine_box], height[mine_box])
+        fine_r, fine_z = blank.centres()
+        self.cell_of_table = _cell_of(r_edges_mm, z_edges_mm, fine_r[None, :], fine_z[:, None]).ravel()
+
+    def __call__(self, pattern: Pattern, conductivity: Array | None = None) -> Array:
+        """Return the heating [W/m³ per incident watt], float32; see ``place``."""
+        table = heating_table(pattern).values.ravel()
+        out = np.zeros(self.grid.shape, np.float32)
+        total = float(self.taken @ table) * self.grid.voxel_mm3 * 1e-9
+        if not self.far.size or total <= 0:
+            return out
+        table = np.append(table * (pattern.absorbed_fraction / total), 0.0)
+        values = table[self.far]
+        values.reshape(-1)[self.near] = self.samples @ table
+        if conductivity is not None:
+            values = _scaled(values, self._assumed(pattern), conductivity[self.box])
+        out[self.box] = values
+        return out
+
+    def _assumed(self, pattern: Pattern) -> Array:
+        """Return the conductivity that the pattern assumed in each voxel; near the axis the mean over the tissue within it."""
+        assumed = np.asarray(pattern.conductivity.ravel()[self.cell])
+        table = np.append(pattern.conductivity.ravel()[self.cell_of_table], 0.0)
+        tissue = self.samples @ (table > 0).astype(float)
+        assumed.reshape(-1)[self.near] = (self.samples @ table) / np.where(tissue > 0, tissue, 1.0)
+        return assumed
+
+
+def _cell_of(r_edges: Array, z_edges: Array, r: Array, z: Array) -> Array:
+    """Return the flat index of the cells (heights, radii) at r, z, or of the nearest one."""
+    rows = np.clip(np.searchsorted(z_edges, z) - 1, 0, z_edges.size - 2)
+    columns = np.clip(np.searchsorted(r_edges, r) - 1, 0, r_edges.size - 2)
+    return np.asarray(rows * (r_edges.size - 1) + columns, np.int32)
 
 
 def place(pattern: Pattern, pose: NeedlePose, grid: Grid, conductivity: Volume | None = None) -> ScalarField:
@@ -151,50 +245,27 @@ def place(pattern: Pattern, pose: NeedlePose, grid: Grid, conductivity: Volume |
     InputError
         If the needle has no length.
     """
-    table = heating_table(pattern)
-    frame = _frame(pose, grid, pattern.r_edges_mm[-1], pattern.z_edges_mm[0], pattern.z_edges_mm[-1])
-    height, radius = frame.height_and_radius()
-    values = table(radius, height)
-    size = max(grid.spacing_mm)
-    ends = (height > pattern.z_edges_mm[0] - size) & (height < pattern.z_edges_mm[-1] + size)
-    inner = 0.0
-    for limit, count in SAMPLING:
-        ring = np.flatnonzero(ends & (radius >= inner) & (radius < limit * size))
-        values.ravel()[ring] = _sampled(table, frame, ring, count)
-        inner = limit * size
-    total = float(values.sum()) * grid.voxel_mm3 * 1e-9
-    if total > 0:
-        values *= pattern.absorbed_fraction / total
-    out = np.zeros(grid.shape)
-    first = np.maximum(frame.low, 0)
-    last = np.minimum(frame.low + np.array(frame.shape), np.array(grid.shape))
-    if (last > first).all():
-        mine = tuple(slice(int(a - b), int(c - b)) for a, b, c in zip(first, frame.low, last))
-        theirs = tuple(slice(int(a), int(c)) for a, c in zip(first, last))
-        out[theirs] = values[mine]
-        if conductivity is not None:
-            out[theirs] = _scaled(out[theirs], pattern, height[mine], radius[mine], conductivity.array[theirs])
-    return out.astype(np.float32)
+    placing = Placing(pattern.r_edges_mm, pattern.z_edges_mm, pose, grid)
+    return placing(pattern, None if conductivity is None else conductivity.array)
 
 
-def _sampled(table: _Table, frame: _Frame, voxels: Array, count: int) -> Array:
-    """Return the mean of a table over the given voxels from ``count`` cubed points in each."""
+def _samples(table: _Table, frame: _Frame, voxels: Array, count: int) -> Any:
+    """Return the matrix (voxels, cells + 1) that takes the mean of a table over ``count`` cubed points in each voxel."""
     steps = (np.arange(count) + 0.5) / count - 0.5
-    total = np.zeros(voxels.size)
-    for dz in steps:
-        for dy in steps:
-            for dx in steps:
-                height, radius = frame.height_and_radius(np.array([dz, dy, dx]), voxels)
-                total += table(radius, height)
-    return total / count**3
+    columns = []
+    for offset in product(steps, repeat=3):
+        height, radius = frame.height_and_radius(np.array(offset), voxels)
+        columns.append(table.cell(radius, height))
+    cells = table.values.size + 1
+    rows = np.tile(np.arange(voxels.size, dtype=np.int32), len(columns))
+    where = (rows, np.concatenate(columns) if voxels.size else np.empty(0, np.int32))
+    weights = np.full(rows.size, 1.0 / count**3)
+    return sparse.coo_matrix((weights, where), shape=(voxels.size, cells)).tocsr()
 
 
-def _scaled(heating: Array, pattern: Pattern, height: Array, radius: Array, conductivity: Array) -> Array:
+def _scaled(heating: Array, assumed: Array, conductivity: Array) -> Array:
     """Return the heating scaled by local over assumed conductivity, with the same total."""
-    rows = np.clip(np.searchsorted(pattern.z_edges_mm, height) - 1, 0, pattern.z_mm.size - 1)
-    columns = np.clip(np.searchsorted(pattern.r_edges_mm, radius) - 1, 0, pattern.r_mm.size - 1)
-    assumed = pattern.conductivity[rows, columns]
-    new = heating * np.where(assumed > 0, conductivity / np.where(assumed > 0, assumed, 1.0), 1.0)
+    new = heating * np.where(assumed > 0, conductivity / np.where(assumed > 0, assumed, 1.0), conductivity > 0)
     total = float(new.sum())
     return cast(Array, new * (float(heating.sum()) / total) if total > 0 else heating)
 
@@ -239,7 +310,7 @@ def medium_from(
 ) -> Medium:
     """Return the tissue around a needle, averaged over the angle.
 
-    The field lies in planes through the axis, so it is tangential to interfaces between sectors: the plain mean is the right one.
+    See ``Surroundings``, which is made once where the same needle is asked again.
 
     Parameters
     ----------
@@ -266,20 +337,6 @@ def medium_from(
     InputError
         If the needle has no length.
     """
-    grid = permittivity.grid
-    backward = _frame(pose, grid, 1.0, 0.0, 1.0).backward
-    helper = np.eye(3)[int(np.argmin(np.abs(backward)))]
-    first = np.cross(backward, helper) / np.linalg.norm(np.cross(backward, helper))
-    second = np.cross(backward, first)
-    r = np.arange(0.5 * step_mm, r_max_mm, step_mm)
-    z = np.arange(z_range_mm[0] + 0.5 * step_mm, z_range_mm[1], step_mm)
-    phi = (np.arange(angles) + 0.5) * 2 * np.pi / angles
-    ray = np.cos(phi)[:, None] * first + np.sin(phi)[:, None] * second
-    points = np.asarray(pose.tip_mm) + z[:, None, None, None] * backward + r[None, :, None, None] * ray[None, None, :, :]
-    index = np.moveaxis(grid.to_index(points), -1, 0)
-
-    def averaged(volume: Volume) -> Array:
-        sampled = ndimage.map_coordinates(volume.array.astype(np.float32), index, order=1, mode="nearest")
-        return cast(Array, sampled.mean(axis=-1).astype(np.float64))
-
-    return Medium(r, z, averaged(permittivity), averaged(conductivity))
+    _frame(pose, permittivity.grid, 1.0, 0.0, 1.0)  # refuses a needle without length
+    around = Surroundings(permittivity.grid, pose, r_max_mm, z_range_mm, step_mm, angles)
+    return around.medium(permittivity.array, conductivity.array)

@@ -17,6 +17,7 @@ from osteon.space.anatomy import Anatomy, Field
 from osteon.space.volume import Array, Grid, Volume
 from osteon.tissue.bone import FIELDS, TissueMap, properties_map
 from osteon.tissue.properties import Constants
+from osteon.treatments import heat
 from osteon.treatments.base import Effect, Ended, NeedlePose, Setting, Trace
 from osteon.treatments.microwave import simulation
 from osteon.treatments.microwave.source import Source, drawn
@@ -107,7 +108,7 @@ def _coarse(anatomy: Anatomy) -> _Coarse:
 def _cropped(coarse: _Coarse, frequency_hz: float, centre_mm: Array) -> tuple[TissueMap, dict[str, Array], Array | None]:
     """Return tissue and watched outlines in a box round the zone, and its temperature where it is not 37 °C."""
     if frequency_hz not in coarse.tissue:
-        coarse.tissue[frequency_hz] = simulation.as_left(properties_map(coarse.anatomy, frequency_hz), coarse.anatomy)
+        coarse.tissue[frequency_hz] = heat.as_left(properties_map(coarse.anatomy, frequency_hz), coarse.anatomy)
     (whole, start_c), grid = coarse.tissue[frequency_hz], coarse.anatomy.grid
     centre = np.rint(grid.to_index(centre_mm)).astype(int)
     half = round(HALF_BOX_MM / SPACING_MM)
@@ -122,7 +123,7 @@ def _cropped(coarse: _Coarse, frequency_hz: float, centre_mm: Array) -> tuple[Ti
         grid=small, frequency_hz=frequency_hz, used=whole.used, assumptions=whole.assumptions,
         clamped_voxels=whole.clamped_voxels, metal_voxels=whole.metal_voxels, not_imaged_voxels=whole.not_imaged_voxels, **fields,
     )  # fmt: skip
-    watch = {name: np.ascontiguousarray(mask[box]) for name, mask in simulation.watched(coarse.anatomy).items()}
+    watch = {name: np.ascontiguousarray(mask[box]) for name, mask in heat.watched(coarse.anatomy).items()}
     start = None if start_c is None else np.ascontiguousarray(start_c[box])
     return tissue, {name: mask for name, mask in watch.items() if mask.any()}, start
 
@@ -175,7 +176,7 @@ def _place(treatment: Microwave, coarse: _Coarse, device_name: str, pose: Needle
         centre = np.array(pose.tip_mm) - back * np.array(pose.direction)
         tissue, watch, start_c = _cropped(coarse, float(device["frequency"]["value"]), centre)
         source = Source(tissue, device, pose, 1.0, constants)
-        coarse.placed[key] = _Placed(source, watch, source.heating(0.0), simulation.start_of(source, start_c))
+        coarse.placed[key] = _Placed(source, watch, source.heating(0.0), start_c)
         if len(coarse.placed) > KEPT:
             coarse.placed.popitem(last=False)
     return coarse.placed[key]
@@ -194,19 +195,7 @@ def _run(treatment: Microwave, coarse: _Coarse, device_name: str, pose: NeedlePo
 def _heat(
     source: Source, stage: bioheat.Stage, watch: dict[str, Array], initial_c: Array | None = None, dead: Array | None = None
 ) -> bioheat.HeatResult:
-    materials = simulation.materials_of(source.tissue, source.constants)
-    if dead is not None:
-        materials = replace(materials, perfusion=np.where(dead, np.float32(0.0), materials.perfusion))
-    return bioheat.heat(
-        simulation.cubic_spacing_mm(source.tissue.grid),
-        materials,
-        [stage],
-        watch=watch,
-        initial_c=initial_c,
-        dose_every_s=DOSE_S,
-        trace_every_s=DOSE_S,
-        coagulation=bioheat.Coagulation("arrhenius", simulation.PAIR),
-    )
+    return simulation.march(source, [stage], dead, watch=watch, initial_c=initial_c, dose_every_s=DOSE_S, trace_every_s=DOSE_S)
 
 
 def _effect(run: _Run, power: float, seconds: float) -> Effect:
@@ -227,7 +216,7 @@ def _read(run: _Run, power: float, at: int) -> Effect:
     for name, (times, values) in run.result.traces.items():
         until, after = times <= off_s + 1e-6, cooled.traces[name]
         trace_times = np.append(times[until], off_s + after[0][1:])
-        place = simulation.place_of(run.grid, cooled.hottest[name][1])
+        place = heat.place_of(run.grid, cooled.hottest[name][1])
         traces[f"hottest:{name}"] = Trace(trace_times, np.append(values[until], after[1][1:]), "degC", place)
     return Effect(
         title="",
@@ -238,7 +227,7 @@ def _read(run: _Run, power: float, at: int) -> Effect:
             Field.DEAD: Volume(dead, run.grid),
         },
         traces=traces,
-        used={**run.source.tissue.used, **run.source.constants.used, **simulation.damage_values()},
+        used={**run.source.tissue.used, **run.source.constants.used, **heat.damage_values()},
         ended=Ended(run.result.ended.how, WHY, None, run.result.ended.energy_balance, run.result.ended.steps),
         measures={
             "zone_cm3": float(dead.sum()) * run.grid.voxel_mm3 * 1e-3,

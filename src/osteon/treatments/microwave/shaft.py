@@ -1,63 +1,55 @@
-"""The cooled shaft as a sink of heat: behind the slot, voxels on the axis are held near body temperature behind the wall.
+r"""The cooled shaft as a sink of heat: a line with coolant from a little behind the slot on, never painted into voxels.
 
-They get so much heat capacity that they hardly warm, which the end of blood flow in coagulated tissue leaves alone, and the heat
-conductivity that gives the wall its conductance per length, 2 pi k / ln(outer / inner radius).
+Its wall has the conductance per length :math:`2\pi k/\ln(r_{outer}/r_{inner})`; the coolant is held near body temperature.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from itertools import product
 from typing import Any
 
 import numpy as np
 
-from osteon.space.volume import Array, Grid
-from osteon.tissue.bone import TissueMap
+from osteon.physics.bioheat_sink import Sink
+from osteon.physics.lines import Line
+from osteon.space.volume import Grid
 from osteon.tissue.properties import Constants
 from osteon.treatments.base import NeedlePose
 
-HOLDING = 1e12  # J/m³/K: a numerical choice; a voxel of 1 mm that takes 100 J warms by 0.1 K
+COOLANT_C = 37.0  # said in the assumptions of every run
 
 
-def on_axis(grid: Grid, pose: NeedlePose, radius_mm: float, from_mm: float, to_mm: float) -> Array:
-    """Return voxels whose centre lies within ``radius_mm`` of the shaft, from ``from_mm`` to ``to_mm`` behind the tip.
+def cooled(device: Mapping[str, Any]) -> bool:
+    """Tell whether coolant flows in the shaft."""
+    return bool(device["cooled"]["value"])
 
-    Where voxels are wider than the shaft it is the row of voxels that the axis runs through.
+
+def sink_of(device: Mapping[str, Any], pose: NeedlePose, grid: Grid, constants: Constants) -> Sink | None:
+    """Return the cooled shaft; None where the device is not cooled or its shaft does not reach the grid.
+
+    Parameters
+    ----------
+    device : mapping
+        Entry of ``devices.yaml`` with the numbers of this run.
+    pose : NeedlePose
+        Where the needle lies.
+    grid : Grid
+        Voxels, cubic.
+    constants : Constants
+        The numbers of this run.
     """
-    step = 0.25 * min(grid.spacing_mm)
-    backward, tip = -np.array(pose.direction), np.array(pose.tip_mm)
-    heights = np.arange(from_mm, to_mm, step)
-    index = np.rint(grid.to_index(tip + heights[:, None] * backward)).astype(int)
-    through = np.unique(index, axis=0)
-    reach = int(np.ceil(radius_mm / min(grid.spacing_mm)))
-    shifts = np.array(list(product(range(-reach, reach + 1), repeat=3)))
-    near = np.unique((through[:, None, :] + shifts[None, :, :]).reshape(-1, 3), axis=0)
-    offset = grid.to_mm(near.astype(float)) - tip
-    height = offset @ backward
-    away = np.linalg.norm(offset - height[:, None] * backward, axis=1)
-    chosen = np.concatenate([through, near[(away <= radius_mm) & (height >= from_mm) & (height <= to_mm)]])
-    chosen = chosen[np.logical_and.reduce((chosen >= 0) & (chosen < np.array(grid.shape)), axis=1)]
-    mask = np.zeros(grid.shape, bool)
-    mask[tuple(chosen.T)] = True
-    return mask
-
-
-def cool(tissue: TissueMap, device: Mapping[str, Any], pose: NeedlePose, constants: Constants) -> tuple[TissueMap, Array | None]:
-    """Return the tissue with a cooled shaft in it, and the voxels of that shaft; None where the device is not cooled."""
-    if not bool(device["cooled"]["value"]):
-        return tissue, None
+    if not cooled(device):
+        return None
     geometry = device["geometry"]
-    inner, outer = float(geometry["outer_conductor_radius"]["value"]), float(geometry["sheath_radius"]["value"])
+    inner, outer = (float(geometry[name]["value"]) for name in ("outer_conductor_radius", "sheath_radius"))
     start = float(geometry["slot_from"]["value"]) + float(geometry["slot_length"]["value"]) + constants("coolant", "behind_slot")
-    mask = on_axis(tissue.grid, pose, outer, start, min(pose.length_mm, float(device["usable_length_mm"]["value"])))
-    if not mask.any():
-        return tissue, None
-    conductance = 2.0 * np.pi * constants("coolant", "wall_conductivity") / np.log(outer / inner)
-    voxel = float(np.mean(tissue.grid.spacing_mm))
-    surface_mm = 8.0 * max(outer, 0.5 * voxel)  # outline of the square that the voxels make of the shaft
-    conductivity, capacity = tissue.conductivity.copy(), tissue.heat_capacity.copy()
-    conductivity[mask] = conductance * 0.5 * voxel / surface_mm
-    capacity[mask] = HOLDING
-    return replace(tissue, conductivity=conductivity, heat_capacity=capacity), mask
+    end = min(pose.length_mm, float(device["usable_length_mm"]["value"]))
+    voxel = float(np.mean(grid.spacing_mm))
+    heights = np.arange(start, end, 0.25 * voxel)
+    index = grid.to_index(np.asarray(pose.tip_mm) - heights[:, None] * np.asarray(pose.direction))
+    if not ((index > -0.25) & (index < np.array(grid.shape) - 0.75)).all(axis=1).any():
+        return None
+    ends = grid.to_index(np.asarray(pose.tip_mm) - np.array([start, end])[:, None] * np.asarray(pose.direction)) * voxel * 1e-3
+    first, last = ((float(z), float(y), float(x)) for z, y, x in ends)
+    film = constants("coolant", "wall_conductivity") / (np.log(outer / inner) * outer * 1e-3)
+    return Sink(Line(first, last, outer * 1e-3), float(film), COOLANT_C)

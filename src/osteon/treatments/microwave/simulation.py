@@ -2,126 +2,136 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from osteon.errors import InputError
-from osteon.evidence.value import Value
 from osteon.physics import bioheat, damage
-from osteon.space.anatomy import Anatomy, Field, Kind
-from osteon.space.volume import Array, Grid, Volume
-from osteon.tissue.bone import TissueMap, properties_map
+from osteon.space.anatomy import Anatomy
+from osteon.space.volume import Array
+from osteon.tissue.bone import properties_map
 from osteon.tissue.properties import Constants
-from osteon.treatments.base import Draw, Effect, Ended, NeedlePose, Observe, Setting, Trace
-from osteon.treatments.microwave.source import Source, drawn, sigmoid
+from osteon.treatments.base import Draw, Effect, NeedlePose, Observe, Setting, Trace
+from osteon.treatments.heat import (
+    AFTER_ANOTHER,
+    COOLING_S,
+    DOSE_S,
+    OTHER_PAIRS,
+    PAIR,
+    SNAPSHOT_S,
+    as_left,
+    cubic_spacing_mm,
+    damage_values,
+    ended_of,
+    fields_of,
+    hottest_traces,
+    materials_of,
+    watched,
+    zone_trace,
+)
+from osteon.treatments.microwave.antenna import cable_loss_fraction
+from osteon.treatments.microwave.dielectric import driest
+from osteon.treatments.microwave.source import Source, drawn
+from osteon.treatments.needles import check_place
+from osteon.treatments.sensing import Follow
 
 if TYPE_CHECKING:
     from osteon.treatments.microwave.treatment import Microwave
 
-CRITICAL: tuple[Kind, ...] = ("nerve", "cord", "vessel", "bowel", "joint", "skin", "organ", "lung")
 # Numerical choices, not properties of tissue.
-COOLING_S = 120.0  # after power off
-DOSE_S, SNAPSHOT_S = 2.0, 30.0  # between dose samples; the dose of a straight line between them is exact
-LONGEST_BETWEEN_SOLVES_S, SHORTEST_BETWEEN_SOLVES_S = 60.0, 15.0  # solving every 5 s moves the zone by less than 1 %
-CHANGE_THAT_MATTERS = 0.20  # of the permittivity, averaged over where the heat is made
-PAIR = "liver"
-OTHER_PAIRS = ("bone_beside_cement",)
+# Between two looks at the surroundings: often while the first voxels heat up, and after that.
+FIRST_S, FIRST_LOOK_S, LOOK_S = 9.0, 0.5, 3.0
+CHANGE_THAT_MATTERS = 0.05  # of the averaged surroundings within 15 mm; what 2 % would change: osteon validate mwa-follow
 ASSUMED = (
     "Coagulated tissue (Arrhenius, liver constants) has no blood flow; what nothing treated before starts at 37 °C.",
-    "Permittivity and conductivity follow liver's sigmoid with temperature, as a ratio and up to 100 °C, in every tissue.",
+    "Permittivity and conductivity follow liver's sigmoid (2.45 GHz) with temperature and loss of water, as a ratio, everywhere; "
+    "it runs on above boiling to dry tissue, and what has dried stays dry.",
     "The field is computed for the tissue averaged around the needle and scaled by the local conductivity; the power is kept.",
+    "Steam leaves: once all water of a voxel has boiled, its heat of vaporisation is gone and no condensing gives it back.",
     "A cooled shaft is held at 37 °C behind its wall from 2 mm behind the slot; its coolant takes what the line inside loses.",
-)
-AFTER_ANOTHER = (
-    "Begins with the temperature and without the blood flow that the application before it left; water that it boiled off counts "
-    "as there again."
 )
 
 
 @dataclass(eq=False)
 class FollowingSource:
-    """The heat source for ``bioheat.heat``: solved again every minute, and sooner where drying matters."""
+    """The heat source for ``bioheat.heat``: solved again when the averaged surroundings have changed, never by the clock.
+
+    The surroundings are the rings of ``Source.nearby``: complex permittivity averaged over the angle, within 15 mm. Their change
+    is the mean of abs(new/old - 1), weighted by the power that each ring took at the last solution.
+
+    Parameters
+    ----------
+    source : Source
+        Antenna, pose, tissue and power.
+    change : float
+        Solve again beyond this; infinite: never.
+    """
 
     source: Source
+    change: float = CHANGE_THAT_MATTERS
 
     def __post_init__(self) -> None:
         self._heating: Array | None = None
-        self._solved_s = -np.inf
-        self._where: tuple[Array, ...] = ()
-        self._weight = self._ratio = np.empty(0, np.float32)
+        self._highest: Array | None = None
+        self._nearby: Array = np.empty(0, complex)
 
     def __call__(self, time_s: float, temperature_c: Array) -> Array:
         """Return the heating [W/m³] at ``time_s`` after power on."""
-        if self._heating is None or self._matters(time_s, temperature_c):
-            self._heating = self.source.heating(time_s, None if self._heating is None else temperature_c)
-            self._solved_s = time_s
-            self._where = np.nonzero(self._heating > 0.02 * self._heating.max())
-            self._weight = self._heating[self._where]
-            self._ratio = self._permittivity(temperature_c)
+        if self._heating is not None and not np.isfinite(self.change):
+            return self._heating
+        if self._highest is None:
+            self._highest = temperature_c.copy()
+        np.maximum(self._highest, temperature_c, out=self._highest)
+        near = self.source.near_voxels
+        wetness_c = driest(self.source.constants, self._highest.ravel()[near], temperature_c.ravel()[near])
+        nearby = self.source.nearby(wetness_c)
+        if self._heating is None or self._changed(nearby) > self.change:
+            self._heating = self.source.heating(time_s, driest(self.source.constants, self._highest, temperature_c))
+            self._nearby = nearby
         return self._heating
 
-    def _permittivity(self, temperature_c: Array) -> Array:
-        return sigmoid(self.source.constants, "sigmoid_permittivity_ji_brace", temperature_c[self._where])
-
-    def _matters(self, time_s: float, temperature_c: Array) -> bool:
-        since = time_s - self._solved_s
-        if since < SHORTEST_BETWEEN_SOLVES_S - 1e-6 or since >= LONGEST_BETWEEN_SOLVES_S - 1e-6:
-            return since >= LONGEST_BETWEEN_SOLVES_S - 1e-6
-        change = np.abs(self._permittivity(temperature_c) / self._ratio - 1.0)
-        return float(np.average(change, weights=self._weight)) > CHANGE_THAT_MATTERS
+    def _changed(self, nearby: Array) -> float:
+        weights = self.source.weights
+        return float(np.average(np.abs(nearby / self._nearby - 1.0), weights=weights)) if weights.any() else 0.0
 
 
-def materials_of(tissue: TissueMap, constants: Constants) -> bioheat.Materials:
-    """Return what the heat solver needs of a tissue map."""
-    return bioheat.Materials(
-        conductivity=tissue.conductivity,
-        heat_capacity=tissue.heat_capacity,
-        perfusion=tissue.perfusion,
-        vaporisation_heat=tissue.vaporisation_heat,
-        conductivity_slope=constants("conductivity_slope", "slope"),
-        vaporisation_c=(constants("vaporisation", "boiling_start"), constants("vaporisation", "boiling_end")),
-    )
+def stages_of(following: Callable[[float, Array], Array], until_s: float, from_s: float = 0.0) -> list[bioheat.Stage]:
+    """Return the stages from ``from_s`` to ``until_s`` after power on; ``following`` gets the seconds since power on."""
+    stages = []
+    for begin, end, look in ((0.0, FIRST_S, FIRST_LOOK_S), (FIRST_S, np.inf, LOOK_S)):
+        first, last = max(begin, from_s), min(end, until_s)
+        if last > first:
+            source = partial(_shifted, following, first)
+            stages.append(bioheat.Stage(last - first, source, refresh_s=look, same_is_unchanged=True))
+    return stages
 
 
-def cubic_spacing_mm(grid: Grid) -> float:
-    """Return the edge of the cubic voxels.
+def _shifted(following: Callable[[float, Array], Array], began_s: float, time_s: float, temperature_c: Array) -> Array:
+    return following(began_s + time_s, temperature_c)
 
-    Raises
-    ------
-    InputError
-        If they are not cubic.
+
+def march(source: Source, stages: Sequence[bioheat.Stage], dead: Array | None = None, **options: Any) -> bioheat.HeatResult:
+    """Run stages in the tissue of a source with its cooled shaft in place.
+
+    Parameters
+    ----------
+    source : Source
+        Antenna, pose and tissue.
+    stages : sequence of Stage
+        See ``stages_of``.
+    dead : array of bool, optional
+        Tissue without blood flow.
+    **options
+        Of ``bioheat.heat``; dose every 2 s and coagulation by Arrhenius in liver unless given.
     """
-    spacing = grid.spacing_mm
-    if max(spacing) > 1.01 * min(spacing):
-        raise InputError(
-            f"The grid has voxels of {spacing[0]:.2f} x {spacing[1]:.2f} x {spacing[2]:.2f} mm.",
-            "Heat is computed on cubic voxels.",
-            "Resample with Volume.isotropic or Anatomy.on first.",
-        )
-    return float(np.mean(spacing))
-
-
-def watched(anatomy: Anatomy) -> dict[str, Array]:
-    """Return the outlines of every critical structure on the grid, by structure id."""
-    return {key.id: anatomy.masks[key].array for key in anatomy.of_kind(*CRITICAL)}
-
-
-def as_left(tissue: TissueMap, anatomy: Anatomy) -> tuple[TissueMap, Array | None]:
-    """Return the tissue as an earlier application left it: no blood flow where it is dead, and its temperature; None: 37 °C."""
-    dead, present = (anatomy.state.get(name) for name in (Field.DEAD, Field.PRESENT_C))
+    materials = materials_of(source.tissue, source.constants, steam_leaves=True)
     if dead is not None:
-        tissue = replace(tissue, perfusion=np.where(dead.array, np.float32(0.0), tissue.perfusion))
-    return tissue, None if present is None else np.asarray(present.array, np.float32)
-
-
-def start_of(source: Source, present_c: Array | None) -> Array | None:
-    """Return the temperature at power on; a cooled shaft, new in its place, has body temperature."""
-    if present_c is None or source.shaft is None:
-        return present_c
-    return np.where(source.shaft, np.float32(37.0), present_c)
+        materials = replace(materials, perfusion=np.where(dead, np.float32(0.0), materials.perfusion))
+    usual = {"coagulation": bioheat.Coagulation("arrhenius", PAIR), "dose_every_s": DOSE_S, "sink": source.sink}
+    return bioheat.heat(cubic_spacing_mm(source.tissue.grid), materials, stages, **{**usual, **options})
 
 
 def heat_tissue(
@@ -130,6 +140,7 @@ def heat_tissue(
     watch: Mapping[str, Array] | None = None,
     observe: Observe | None = None,
     start_c: Array | None = None,
+    follow: Follow | None = None,
 ) -> bioheat.HeatResult:
     """Return what a source does to its tissue: power on for ``seconds``, then the cooling.
 
@@ -145,22 +156,20 @@ def heat_tissue(
         Called with the fraction done.
     start_c : array, optional
         Temperature that an earlier application left [°C].
+    follow : Follow, optional
+        Thermocouples and cell death.
     """
-    stages = [
-        bioheat.Stage(seconds, FollowingSource(source), refresh_s=SHORTEST_BETWEEN_SOLVES_S),
-        bioheat.Stage(COOLING_S),
-    ]
-    return bioheat.heat(
-        cubic_spacing_mm(source.tissue.grid),
-        materials_of(source.tissue, source.constants),
+    stages = [*stages_of(FollowingSource(source), seconds), bioheat.Stage(COOLING_S)]
+    return march(
+        source,
         stages,
         watch=watch,
-        coagulation=bioheat.Coagulation("arrhenius", PAIR),
         pairs=OTHER_PAIRS,
-        initial_c=start_of(source, start_c),
-        dose_every_s=DOSE_S,
+        initial_c=start_c,
         snapshot_every_s=SNAPSHOT_S,
         observe=observe,
+        probe=follow,
+        probe_every_s=DOSE_S if follow is None else follow.every_s,
     )
 
 
@@ -176,9 +185,12 @@ def simulate(treatment: Microwave, anatomy: Anatomy, setting: Setting, draw: Dra
     constants = Constants(draw)
     device = drawn(treatment.device(setting.device), constants, setting.device)
     tissue, start_c = as_left(properties_map(anatomy, float(device["frequency"]["value"]), draw), anatomy)
+    check_place(setting, treatment.needle(setting.device).active_offset_mm, tissue)
     source = Source(tissue, device, setting.poses[0], power, constants)
     watch = watched(anatomy)
-    result = heat_tissue(source, seconds, watch, observe, start_c)
+    follow = Follow(anatomy, constants, draw.seed)
+    result = heat_tissue(source, seconds, watch, observe, start_c, follow)
+    told = follow.heat(result, setting.poses[0])
     return Effect(
         title=f"microwave {power:g} W, {seconds / 60:g} min",
         state=fields_of(result, tissue.grid),
@@ -186,11 +198,12 @@ def simulate(treatment: Microwave, anatomy: Anatomy, setting: Setting, draw: Dra
             **hottest_traces(result, tissue.grid),
             **power_traces(source, seconds),
             "zone_cm3": zone_trace(result, tissue.grid),
+            **told.traces,
         },
-        used={**tissue.used, **constants.used, **damage_values()},
+        used={**tissue.used, **constants.used, **damage_values(), **told.used},
         ended=ended_of(result),
-        measures=measures_of(source, result, seconds),
-        assumptions=(*ASSUMED, *(() if start_c is None else (AFTER_ANOTHER,)), *tissue.assumptions),
+        measures={**measures_of(source, result, seconds), **told.measures},
+        assumptions=(*ASSUMED, *(() if start_c is None else (AFTER_ANOTHER,)), *tissue.assumptions, *told.assumptions),
         instruments=instruments_of(treatment, setting),
     )
 
@@ -211,31 +224,6 @@ def beyond_use(treatment: Microwave, setting: Setting) -> tuple[str, ...]:
     return (f"{seconds / 60:.2g} min is outside the {shortest:g} to {longest:g} min published for this device.",)
 
 
-def fields_of(result: bioheat.HeatResult, grid: Grid) -> dict[Field, Volume]:
-    """Return the state that a run leaves: highest and last temperature, dose, and dead where CEM43 reached necrosis."""
-    necrosis = damage.constants("cem43")["necrosis"].number
-    return {
-        Field.TEMPERATURE_C: Volume(np.asarray(result.peak_c, np.float32), grid),
-        Field.PRESENT_C: Volume(np.asarray(result.temperature_c, np.float32), grid),
-        Field.CEM43_MIN: Volume(np.asarray(result.cem43_min, np.float32), grid),
-        Field.DEAD: Volume(result.cem43_min >= necrosis, grid),
-    }
-
-
-def place_of(grid: Grid, flat_index: int) -> tuple[float, float, float]:
-    """Return where a voxel lies (LPS mm)."""
-    x, y, z = grid.to_mm(np.array(np.unravel_index(flat_index, grid.shape), float))
-    return float(x), float(y), float(z)
-
-
-def hottest_traces(result: bioheat.HeatResult, grid: Grid) -> dict[str, Trace]:
-    """Return ``hottest:<structure>`` for every watched structure, with the place of its highest temperature."""
-    return {
-        f"hottest:{name}": Trace(times, values, "degC", place_of(grid, result.hottest[name][1]))
-        for name, (times, values) in result.traces.items()
-    }
-
-
 def power_traces(source: Source, seconds: float) -> dict[str, Trace]:
     """Return the power that the tissue took over time [W]; each solution of the field holds until the next."""
     times = np.array([share.time_s for share in source.shares] + [seconds])
@@ -243,41 +231,17 @@ def power_traces(source: Source, seconds: float) -> dict[str, Trace]:
     return {"net_power_w": Trace(times, np.append(watts, 0.0), "W")}
 
 
-def zone_trace(result: bioheat.HeatResult, grid: Grid) -> Trace:
-    """Return the volume with CEM43 at necrosis over time [cm³]."""
-    volumes = [float(shot.mask(grid.shape).sum()) * grid.voxel_mm3 * 1e-3 for shot in result.snapshots]
-    return Trace(np.array([0.0, *(shot.time_s for shot in result.snapshots)]), np.array([0.0, *volumes]), "cm^3")
-
-
-def damage_values() -> dict[str, Value]:
-    """Return the constants of thermal damage that a run uses."""
-    used = {f"cem43.{name}": value for name, value in damage.constants("cem43").items()}
-    for name in (PAIR, *OTHER_PAIRS):
-        pair = damage.arrhenius(name)
-        used[f"arrhenius.{name}.frequency_factor"] = pair.frequency_factor
-        used[f"arrhenius.{name}.activation_energy"] = pair.activation_energy
-    return used
-
-
-def ended_of(result: bioheat.HeatResult) -> Ended:
-    """Return how a run ended, and what was still warming then."""
-    ending = result.ended
-    still = [name for name, (_, values) in result.traces.items() if values.size > 2 and values[-1] >= values.max() > 37.5]
-    late = f" Still warming at the end: {', '.join(still)}." if still else ""
-    return Ended(ending.how, ending.why + late, None, ending.energy_balance, ending.steps)
-
-
 def measures_of(source: Source, result: bioheat.HeatResult, seconds: float) -> dict[str, float]:
     """Return the figures of a run by name with unit."""
     cm3 = source.tissue.grid.voxel_mm3 * 1e-3
     necrosis = damage.constants("cem43")["necrosis"].number
-    incident, coolant = source.incident_w, source.coolant_j(result.temperature_c)
+    incident = source.incident_w
     shares = {name: source.mean(name, seconds) for name in ("reflected", "absorbed", "radiated", "placed")}
     return {
         "generator_w": source.generator_w,
         "cooling_s": COOLING_S,
         "incident_w": incident,
-        "cable_loss_fraction": 1.0 - incident / source.generator_w,
+        "cable_loss_fraction": cable_loss_fraction(source.device),
         "reflected_fraction": shares["reflected"],
         "absorbed_w": shares["absorbed"] * incident,
         "radiated_w": shares["radiated"] * incident,
@@ -289,9 +253,11 @@ def measures_of(source: Source, result: bioheat.HeatResult, seconds: float) -> d
         "coagulated_cm3": float(result.coagulated.sum()) * cm3,
         **{f"zone_arrhenius_{name}_cm3": float((omega >= 1.0).sum()) * cm3 for name, omega in result.omega.items()},
         "highest_c": float(result.peak_c.max()),
+        **source.account_j(seconds),
         "energy_in_j": result.energy_in_j,
-        "energy_stored_j": result.energy_stored_j - coolant,
-        "energy_coolant_j": coolant,
+        "energy_stored_j": result.energy_stored_j,
+        "energy_coolant_j": result.energy_sink_j,
         "energy_out_j": result.energy_out_j,
         "energy_perfusion_j": result.energy_perfusion_j,
+        "energy_steam_j": result.energy_steam_j,
     }

@@ -1,0 +1,1 @@
+"""Radiofrequency ablation, monopolar and bipolar."""

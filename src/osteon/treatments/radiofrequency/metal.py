@@ -1,0 +1,97 @@
+r"""Heat along the metal of an uncooled electrode: a fin that exchanges with the voxels through the same lines as the current.
+
+.. math:: \frac{d}{ds}\Big(k_m A \frac{dT_w}{ds}\Big) = q, \qquad q = \frac{T_w - \bar T}{R} - \tfrac12 P'
+
+:math:`\bar T` is the averaged field, :math:`R = \ln(r_\mathrm{eff}/a)/(2\pi k)`, P' the heat of the current between wall and
+averaged field: uniform in ln r, so that half of it would flow to either side. The metal stores no heat; no heat leaves through
+its ends.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from osteon.physics import lines
+from osteon.space.volume import Array
+
+BEYOND_MM = 12.0  # of shaft behind the contacts: several times the length over which a fin of this size cools
+
+
+@dataclass(frozen=True, eq=False)
+class Metal:
+    """The wall of one electrode on a grid.
+
+    Parameters
+    ----------
+    rows : Weights
+        Its segments, those of the contact first.
+    spread : array, shape (segments, segments)
+        Temperature of the wall = ``spread`` @ (averaged field + R/2 P').
+    resistance : array, shape (segments,)
+        R, with what a step of the generator takes from the kernel [m K/W].
+    half : array, shape (segments,)
+        R/2 without that [m K/W].
+    """
+
+    rows: lines.Weights
+    spread: Array
+    resistance: Array
+    half: Array
+
+    def wall(self, field_c: Array, heat_w_m: Array) -> tuple[Array, Array]:
+        """Return the temperature of the wall [°C] and the heat that each segment gives to its voxels [W].
+
+        Parameters
+        ----------
+        field_c : array, shape (segments,)
+            Averaged field [°C].
+        heat_w_m : array, shape (segments,)
+            P' [W/m].
+        """
+        driven = field_c + self.half * heat_w_m
+        wall = self.spread @ driven
+        return wall, (wall - driven) / self.resistance * self.rows.length_m
+
+
+def metal_of(contact: lines.Line, thermal: tuple[Array, Array], spacing_m: float, step_s: float, conduction: float) -> Metal:
+    """Return the metal behind a contact that begins at the tip.
+
+    Parameters
+    ----------
+    contact : Line
+        The bare part, from the tip on.
+    thermal : tuple of two arrays
+        Heat conductivity [W/m/K] and heat capacity [J/m³/K] of the voxels.
+    spacing_m, step_s : float
+        Voxel edge [m]; time between two looks [s].
+    conduction : float
+        k_m A [W m/K].
+    """
+    start, end = np.array(contact.start_m), np.array(contact.end_m)
+    segment = contact.length_m / max(1, math.ceil(2.0 * contact.length_m / spacing_m - 1e-9))
+    more = math.ceil(BEYOND_MM * 1e-3 / segment)
+    along = (end - start) / contact.length_m
+    z, y, x = end + more * segment * along
+    shape = thermal[0].shape
+    rows = lines.weights(lines.Line((float(z), float(y), float(x)), contact.start_m, contact.widest_m), shape, spacing_m)
+    order = np.argsort(np.linalg.norm(rows.centre_m - start, axis=1), kind="stable")
+    rows = lines.Weights(
+        *(getattr(rows, name)[order] for name in ("index", "weight", "length_m", "r_eff_m", "centre_m", "radius_m"))
+    )
+    k, capacity = (lines.average(a, rows) for a in thermal)
+    resistance = np.log(rows.r_eff_m / rows.radius_m) / (2.0 * math.pi * k)
+    width = max(lines.WIDTH_VOXELS * spacing_m, lines.WIDTH_RADII * contact.widest_m)
+    x_step = step_s / resistance / (4.0 * math.pi * width**2 * capacity)  # as for the coolant: the kernel follows within a step
+    slowed = resistance * x_step / -np.expm1(-x_step)
+    n, length = len(resistance), float(rows.length_m[0])
+    between = conduction / length**2
+    matrix = np.diag(1.0 / slowed)
+    for i in range(n - 1):
+        matrix[i, i] += between
+        matrix[i + 1, i + 1] += between
+        matrix[i, i + 1] -= between
+        matrix[i + 1, i] -= between
+    return Metal(rows, np.linalg.solve(matrix, np.diag(1.0 / slowed)), slowed, 0.5 * resistance)
