@@ -157,9 +157,8 @@ class Generator:
     def _controlled(self, reading: Reading, step_s: float) -> float:
         r"""Return the voltage of the controller, taken at the end of the step.
 
-        :math:`V = K_p (T_s - T(V)) + K_i \int (T_s - T)\,dt` with :math:`T(V) = T + \Delta t\,(r V^2 + d) + \rho V^2`, d the
-        warming or cooling that is not due to the voltage. Taken at the start of the step, a K_p of 40 V/K would swing from one limit
-        to the other.
+        :math:`V = K_p (T_s - T(V)) + K_i \int (T_s - T)\,dt` with :math:`T(V) = T + \Delta t\,(r V^2 + d) + \rho V^2`, d what
+        warms or cools without the voltage. Taken at the start of the step, a K_p of 40 V/K would swing from limit to limit.
         """
         program = self.program
         error = program.temperature_c - reading.tip_c
