@@ -49,7 +49,7 @@ def test_intact_cortex_needs_the_bone_needle_of_seed_4_and_a_bore_that_passes():
 def test_broken_cortex_takes_the_antenna_directly():
     lines = needle_lines(block(radius=26.0), LESION, HIP, STRAIGHT, ACCESS)
     assert lines["cortex"] == "broken"
-    assert lines["introducer"] == "none: antenna directly"
+    assert lines["introducer"] == "none: the instrument directly"
 
 
 def test_entry_from_midline_and_from_the_nearest_bone():

@@ -180,7 +180,7 @@ def _cortex(depths: dict[str, float | None], hu: Array, added_hu: float = 0.0) -
     ``added_hu`` is the most that contrast agent may have added: what it could have made as dense leaves the answer open.
     """
     if depths["cortex"] is None or (depths["lesion"] is not None and depths["lesion"] - depths["cortex"] < 1.0):
-        return "broken", "the needle meets the lesion through broken cortex: antenna directly"
+        return "broken", "the needle meets the lesion through broken cortex: the instrument directly"
     if len(hu) == 0:
         return "unknown", "cannot tell whether the cortex is intact: no CT; have the bone needle ready"
     peak = float(hu.max())
@@ -191,7 +191,7 @@ def _cortex(depths: dict[str, float | None], hu: Array, added_hu: float = 0.0) -
         )
     if peak >= number("intact_cortex_hu"):
         return "intact", f"intact cortex on the path (up to {peak:.0f} HU): bone needle first {BONE_NEEDLE}"
-    return "broken", f"bone on the path, but thin or broken cortex (at most {peak:.0f} HU): antenna directly, bone needle ready"
+    return "broken", f"bone on the path, but thin or broken cortex (at most {peak:.0f} HU): the instrument directly, bone needle ready"
 
 
 def _instruments(
@@ -213,7 +213,7 @@ def _instruments(
         )
     return {
         "antenna_gauge": access.gauge, "antenna_length_mm": access.max_depth_mm, "shaft_diameter_mm": access.shaft_diameter_mm,
-        "introducer": access.introducer if drill else "none: antenna directly",
+        "introducer": access.introducer if drill else "none: the instrument directly",
         "introducer_bore_mm": access.introducer_bore_mm if drill else None,
         "introducer_length_mm": access.introducer_length_mm if drill else None,
         "introducer_depth_mm": wanted if drill else None, "tip_beyond_zone_centre_mm": access.active_offset_mm,

@@ -95,9 +95,9 @@ def simulate(
 
 def in_words(freeze_s: float, thaw_s: float, freezes: int) -> str:
     """Return a cycle as operators say it, for example "10-8-10 min"."""
-    minutes = [f"{freeze_s / 60:g}"]
+    minutes = [f"{freeze_s / 60:.3g}"]
     for _ in range(freezes - 1):
-        minutes += [f"{thaw_s / 60:g}", f"{freeze_s / 60:g}"]
+        minutes += [f"{thaw_s / 60:.3g}", f"{freeze_s / 60:.3g}"]
     return "-".join(minutes) + " min"
 
 

@@ -98,7 +98,7 @@ def quick(treatment: Laser, anatomy: Anatomy, setting: Setting) -> Effect:
     at = min(int(np.searchsorted(np.array(run.log.times_s), seconds - 1e-6)), len(run.log.times_s) - 1)
     if at not in run.effects:
         run.effects[at] = _read(run, power, at)
-    title = f"laser {power:g} W, {seconds / 60:g} min (coarse)"
+    title = f"laser {power:g} W, {seconds / 60:.3g} min (coarse)"
     return replace(run.effects[at], title=title, instruments=fine.instruments_of(treatment, setting))
 
 

@@ -184,7 +184,7 @@ def simulate(treatment: Laser, anatomy: Anatomy, setting: Setting, draw: Draw, o
     result = heat_tissue(source, materials, seconds, thermal.watched(anatomy), observe, start_c, follow)
     told = follow.heat(result, setting.poses[0])
     return Effect(
-        title=f"laser {power:g} W, {seconds / 60:g} min",
+        title=f"laser {power:g} W, {seconds / 60:.3g} min",
         state=thermal.fields_of(result, tissue.grid),
         traces={
             **thermal.hottest_traces(result, tissue.grid),

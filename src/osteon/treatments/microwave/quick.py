@@ -203,7 +203,7 @@ def _effect(run: _Run, power: float, seconds: float) -> Effect:
     at = min(int(np.searchsorted(np.array(run.samples.times_s), seconds - 1e-6)), len(run.samples.times_s) - 1)
     if at not in run.effects:
         run.effects[at] = _read(run, power, at)
-    return replace(run.effects[at], title=f"microwave {power:g} W, {seconds / 60:g} min (coarse)")
+    return replace(run.effects[at], title=f"microwave {power:g} W, {seconds / 60:.3g} min (coarse)")
 
 
 def _read(run: _Run, power: float, at: int) -> Effect:

@@ -192,7 +192,7 @@ def simulate(treatment: Microwave, anatomy: Anatomy, setting: Setting, draw: Dra
     result = heat_tissue(source, seconds, watch, observe, start_c, follow)
     told = follow.heat(result, setting.poses[0])
     return Effect(
-        title=f"microwave {power:g} W, {seconds / 60:g} min",
+        title=f"microwave {power:g} W, {seconds / 60:.3g} min",
         state=fields_of(result, tissue.grid),
         traces={
             **hottest_traces(result, tissue.grid),

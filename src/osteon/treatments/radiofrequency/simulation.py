@@ -257,7 +257,7 @@ def simulate(treatment: Devices, anatomy: Anatomy, setting: Setting, draw: Draw,
 def title_of(device: Mapping[str, Any], controls: Mapping[str, float], seconds: float) -> str:
     """Return one line for logs and legends."""
     set_to = f"{controls['temperature_c']:g} °C" if "temperature_c" in controls else f"up to {controls['power_w']:g} W"
-    return f"radiofrequency {device['kind']['text']} {set_to}, {seconds / 60:g} min"
+    return f"radiofrequency {device['kind']['text']} {set_to}, {seconds / 60:.3g} min"
 
 
 def assumed(circuit: Circuit, tissue: TissueMap, after_another: bool) -> tuple[str, ...]:
