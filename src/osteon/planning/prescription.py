@@ -191,7 +191,10 @@ def _cortex(depths: dict[str, float | None], hu: Array, added_hu: float = 0.0) -
         )
     if peak >= number("intact_cortex_hu"):
         return "intact", f"intact cortex on the path (up to {peak:.0f} HU): bone needle first {BONE_NEEDLE}"
-    return "broken", f"bone on the path, but thin or broken cortex (at most {peak:.0f} HU): the instrument directly, bone needle ready"
+    return (
+        "broken",
+        f"bone on the path, but thin or broken cortex (at most {peak:.0f} HU): the instrument directly, bone needle ready",
+    )
 
 
 def _instruments(
