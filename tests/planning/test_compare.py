@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 from osteon.evidence.value import Band
 from osteon.facts import Unknown
-from osteon.planning.compare import QUESTIONS, compare
-from osteon.planning.plan import Plan, Step
+from osteon.planning.compare import QUESTIONS, compare, shown_first
+from osteon.planning.plan import Finding, Plan, Step
 from osteon.treatments.base import Effect, Ended, Setting
 
 STEP = (Step("a", Setting("d"), Effect("t", {}, {}, {}, Ended("time"))),)
@@ -28,3 +30,28 @@ def test_a_plan_that_another_betters_in_every_respect_is_not_pareto():
 
 def test_a_plan_without_steps_is_never_pareto():
     assert not compare([made("a", steps=())])[0].pareto
+
+
+def finding(level):
+    return Finding("nerve", "nerve", Band.of(40.0), "°C", 45.0, level, "")
+
+
+def test_a_plan_that_stands_worse_or_needs_a_condition_betters_nothing():
+    holds = made("a", coverage=0.6, min_margin_mm=-4.0, minutes=38.0, probes=1.0)
+    more = {"coverage": 0.99, "min_margin_mm": 1.0, "minutes": 2.0, "probes": 1.0}
+    warns = replace(made("b", **more), findings=(finding("warning"),))
+    if_known = replace(made("c", **more), condition="if metal implant is confirmed")
+    assert compare([holds, warns])[0].pareto
+    assert compare([holds, if_known])[0].pareto
+    assert not compare([holds, made("d", **more)])[0].pareto
+
+
+def test_shown_in_full_is_what_is_open_breaks_nothing_and_covers_most():
+    plans = [
+        replace(made("conditional", coverage=1.0, minutes=1.0), condition="if metal implant is confirmed"),
+        replace(made("breaks", coverage=1.0, minutes=1.0), findings=(finding("breach"),)),
+        made("cold", coverage=0.6, minutes=38.0),
+        replace(made("warns", coverage=0.99, minutes=2.0), findings=(finding("warning"),)),
+        made("nothing", steps=()),
+    ]
+    assert [p.treatment for p in shown_first(plans)] == ["warns", "cold", "breaks", "conditional"]

@@ -12,6 +12,7 @@ from osteon.planning.plan import Finding, Plan, Standing
 
 QUESTIONS = ("coverage", "min_margin_mm", "minutes", "probes", "strength_ratio")
 SMALLER_IS_BETTER = frozenset({"minutes", "probes"})
+SERIOUS: dict[Standing, int] = {"ok": 0, "warning": 1, "cannot tell": 2, "breach": 3}
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Row:
     cannot_tell : tuple of str
         Structures that could not be judged.
     pareto : bool
-        Whether no other plan of the same lesion is at least as good in every known answer and better in one.
+        Whether no other plan of the same lesion is at least as good in every known answer and in how it stands, needs no
+        condition that this one does not need, and is better in one answer.
     """
 
     treatment: str
@@ -60,7 +62,7 @@ def compare(plans: Sequence[Plan]) -> list[Row]:
     answers = [_answers(p) for p in plans]
     rows = []
     for i, each in enumerate(plans):
-        rivals = [answers[j] for j, p in enumerate(plans) if j != i and p.lesion_id == each.lesion_id and p.steps]
+        rivals = [answers[j] for j, p in enumerate(plans) if j != i and p.steps and _may_better(p, each)]
         best = bool(each.steps) and not any(_betters(r, answers[i]) for r in rivals)
         rows.append(
             Row(
@@ -69,6 +71,25 @@ def compare(plans: Sequence[Plan]) -> list[Row]:
             )
         )  # fmt: skip
     return rows
+
+
+def shown_first(plans: Sequence[Plan]) -> list[Plan]:
+    """Return the plans that do something, the one to be shown in full first: no condition, no breach, nothing open, coverage.
+
+    A warning counts like none: heat warns in the bone beside nearly every lesion.
+    """
+
+    def key(plan: Plan) -> tuple[float, ...]:
+        said = [plan.measures[name].best if name in plan.measures else 0.0 for name in ("coverage", "minutes")]
+        return (float(bool(plan.condition)), max(SERIOUS[plan.standing], SERIOUS["warning"]), -round(said[0], 2), said[1])
+
+    return sorted((p for p in plans if p.steps), key=key)
+
+
+def _may_better(rival: Plan, plan: Plan) -> bool:
+    """Tell whether a rival is of the same lesion, stands no worse and needs no condition of its own."""
+    alike = not rival.condition or rival.condition == plan.condition
+    return rival.lesion_id == plan.lesion_id and SERIOUS[rival.standing] <= SERIOUS[plan.standing] and alike
 
 
 def _answers(plan: Plan) -> dict[str, Band | Unknown]:

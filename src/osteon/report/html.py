@@ -19,6 +19,7 @@ from osteon.cache import write_atomically
 from osteon.errors import ImageError
 from osteon.evidence.source import QUOTATION
 from osteon.facts import NotApplicable
+from osteon.planning.compare import shown_first
 from osteon.planning.plan import TARGET, UNCOVERED, Plan
 from osteon.report import content, operator_content, plan_content, run_content, treatments_section, words
 from osteon.report.board_section import board_of
@@ -202,7 +203,7 @@ def _lesion(journey: Journey, assessed: LesionAssessment) -> dict[str, Any]:
     facts = content.facts_of(assessed, journey.case.facts)
     question, answer = content.question_and_answer(journey, assessed)
     plans = [p for p in journey.plans if p.lesion_id == assessed.lesion_id]
-    simulated = [p for p in plans if p.steps]
+    simulated = shown_first(plans)
     place = content.place_in_words(given, assessed)
     side = given.bone.side if given is not None and given.bone is not None else None
     told = facts["side"].value if side is None and "side" in facts else side
