@@ -10,7 +10,7 @@ from scipy.integrate import quad
 
 from osteon.errors import InputError
 from osteon.physics import lines
-from osteon.physics.lines import Line, average, log_conductance, spread, weights
+from osteon.physics.lines import Line, average, deposit, log_conductance, over_step, spread, weights
 
 SHAPE, H = (41, 37, 43), 1e-3
 ROD = Line((0.0203, 0.0187, 0.008), (0.0203, 0.0187, 0.034), 0.0004)
@@ -97,3 +97,21 @@ def test_film_adds_its_resistance_and_no_conductivity_lets_nothing_through():
 def test_radius_along_the_line_is_straight_between_its_points():
     rows = weights(Line((0.02, 0.018, 0.01), (0.02, 0.018, 0.03), (1e-3, 2e-3)), SHAPE, H)
     assert rows.radius_m == pytest.approx(1e-3 + (rows.centre_m[:, 2] - 0.01) / 0.02 * 1e-3)
+
+
+def test_deposit_adds_what_spread_gives():
+    rows = weights(ROD, SHAPE, H)
+    given = np.linspace(1.0, 2.0, len(rows.length_m))
+    density = np.full(SHAPE, 5.0, np.float32)
+    deposit(density, given, rows, H)
+    assert density == pytest.approx(5.0 + spread(given, rows, SHAPE, H), rel=1e-5)
+    deposit(density, -given, rows, H)
+    assert (np.abs(density - 5.0) <= 1e-6 * spread(given, rows, SHAPE, H).max()).all()
+
+
+def test_conductance_over_a_step_is_the_mean_while_the_gaussian_cools():
+    g, capacity, width, step = np.array([2.0, 30.0]), np.array([3.6e6, 1.8e6]), 8e-4, 1.0
+    per_length = 4 * math.pi * width**2 * capacity
+    mean = [quad(lambda t, a=a, c=c: a * math.exp(-a * t / c), 0, step)[0] / step for a, c in zip(g, per_length)]
+    assert over_step(g, capacity, width, step) == pytest.approx(mean, rel=1e-9)
+    assert over_step(g, capacity, width, 1e-6) == pytest.approx(g, rel=1e-5)

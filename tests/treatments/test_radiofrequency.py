@@ -10,6 +10,7 @@ from osteon.space.anatomy import Anatomy, Field, structure
 from osteon.space.volume import Grid, Volume
 from osteon.tissue.properties import Constants
 from osteon.treatments.base import Draw, NeedlePose, Setting
+from osteon.treatments.heat import materials_of
 from osteon.treatments.radiofrequency import simulation
 from osteon.treatments.radiofrequency.circuit import Warming
 from osteon.treatments.radiofrequency.electrode import Electrode, conductors, electrode_of, tine_ends
@@ -118,7 +119,7 @@ def test_turning_the_probe_in_the_grid_changes_the_zone_by_less_than_the_grid_er
         tissue = block("muscle", constants, 1.5, 30.0, perfused=False)
         pose = NeedlePose(*(tuple(float(v) for v in at * way) for at in (60.0, -10.0)))
         circuit = simulation.circuit_of(tissue, entry, pose, {"power_w": 40.0}, constants, COOLED)
-        result = simulation.heat_tissue(circuit, simulation.materials_of(tissue, constants), 60.0, cooling_s=0.0)
+        result = simulation.heat_tissue(circuit, materials_of(tissue, constants), 60.0, cooling_s=0.0)
         volume = zone_mm(log_dose(result.cem43_min), np.log10(240.0), 1.5)[2]
         found.append((volume, circuit.traces.resistance_ohm[0]))
     assert found[1][0] == pytest.approx(found[0][0], rel=0.03)
@@ -222,7 +223,7 @@ def test_zero_perfusion_for_ever_has_a_named_end():
     entry = all_devices()[COOLED]
     pose = NeedlePose((0, 0, 60.0), (0, 0, -10.0))
     circuit = simulation.circuit_of(tissue, entry, pose, {"power_w": 100.0}, constants, COOLED, step_s=2.0)
-    result = simulation.heat_tissue(circuit, simulation.materials_of(tissue, constants), 3600.0)
+    result = simulation.heat_tissue(circuit, materials_of(tissue, constants), 3600.0)
     assert simulation.ending(circuit, result).how == "time"
     assert np.isfinite(result.peak_c).all()
 

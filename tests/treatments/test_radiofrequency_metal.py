@@ -41,7 +41,7 @@ def test_a_fin_between_hot_and_cold_tissue_follows_the_exponential():
     field = np.where(np.arange(len(one.half)) < 24, 1.0, 0.0)
     wall, _ = one.wall(field, np.zeros(len(field)))
     length = float(one.rows.length_m[0])
-    reach = np.sqrt(conduction * float(np.mean(one.resistance[inner])))
+    reach = np.sqrt(conduction * float(np.mean(1.0 / one.conductance[inner])))
     beyond = (np.arange(24, 34) - 23.5) * length
     assert wall[24:34] == pytest.approx(0.5 * np.exp(-beyond / reach), rel=0.05)
 

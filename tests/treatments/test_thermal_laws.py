@@ -170,7 +170,7 @@ def radiofrequency(device_name: str, power_w: float) -> Case:
         device = made.device(device_name)
         tissue = properties_map(anatomy, float(device["frequency"]["value"]))
         circuit = current.circuit_of(tissue, device, where, {"power_w": power_w * fraction}, constants, device_name)
-        result = current.heat_tissue(circuit, current.materials_of(tissue, constants), seconds)
+        result = current.heat_tissue(circuit, materials_of(tissue, constants), seconds)
         figures = current.measures_of(circuit, result)
         assert figures["roll_offs"] == 0
         spent = ("coolant", "beyond_grid", "stored", "out", "perfusion")

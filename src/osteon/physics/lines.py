@@ -85,6 +85,11 @@ class Weights:
     radius_m: Array
 
 
+def width_m(line: Line, spacing_m: float) -> float:
+    """Return the standard deviation w of a line's Gaussian on voxels of that edge [m]."""
+    return max(WIDTH_VOXELS * spacing_m, WIDTH_RADII * line.widest_m)
+
+
 def weights(line: Line, shape: tuple[int, ...], spacing_m: float) -> Weights:
     """Return how a line exchanges with the voxels of a grid; what of it lies outside the grid is left out.
 
@@ -129,7 +134,7 @@ def weights(line: Line, shape: tuple[int, ...], spacing_m: float) -> Weights:
         )
     points = np.atleast_1d(np.asarray(line.radius_m, float))
     radius = np.interp(share, np.linspace(0.0, 1.0, len(points)), points) if len(points) > 1 else np.full(count, points[0])
-    width = max(WIDTH_VOXELS * spacing_m, WIDTH_RADII * line.widest_m)
+    width = width_m(line, spacing_m)
     reach = _reach(share * line.length_m, line.length_m, radius, width, (end - start) / line.length_m, spacing_m)
     index, weight = _gaussian(centre[inside], width, shape, spacing_m)
     length = np.full(int(inside.sum()), line.length_m / count)
@@ -171,6 +176,31 @@ def log_conductance(
     return np.asarray(1.0 / resistance)
 
 
+def over_step(conductance: Array, capacity: Array, width: float, step_s: float) -> Array:
+    r"""Return the mean conductance over a step: the Gaussian's own heat capacity, 4πw²ρc per length, follows while it gives heat.
+
+    .. math:: \bar g = g\,\frac{1 - e^{-x}}{x}, \qquad x = \frac{g\,\Delta t}{4 \pi w^2 \rho c}
+
+    Parameters
+    ----------
+    conductance : ndarray, shape (segments,)
+        g at the start of the step [W/m/K].
+    capacity : ndarray, shape (segments,)
+        ρc of the surroundings [J/m³/K].
+    width : float
+        w [m].
+    step_s : float
+        Δt [s].
+
+    Returns
+    -------
+    ndarray, shape (segments,)
+        [W/m/K].
+    """
+    x = conductance * step_s / (4.0 * math.pi * width**2 * capacity)
+    return np.asarray(conductance * -np.expm1(-x) / x)
+
+
 def average(field: Array, weights: Weights) -> Array:
     """Return the field (z, y, x) averaged round each segment: W u."""
     values: Array = np.asarray(field).reshape(-1)[weights.index].astype(np.float64)
@@ -182,6 +212,12 @@ def spread(per_segment: Array, weights: Weights, shape: tuple[int, ...], spacing
     given = weights.weight * np.asarray(per_segment, float)[:, None]
     total = np.bincount(weights.index.reshape(-1), given.reshape(-1), minlength=math.prod(shape))
     return np.asarray(total.reshape(shape) / spacing_m**3)
+
+
+def deposit(density: Array, per_segment: Array, weights: Weights, spacing_m: float) -> None:
+    """Add what each segment gives off to a contiguous float32 density per m³, in place: ``spread``, at the line's voxels only."""
+    given = (weights.weight * (per_segment / spacing_m**3)[:, None]).astype(np.float32)
+    np.add.at(density.reshape(-1), weights.index.reshape(-1), given.reshape(-1))
 
 
 def _check(line: Line, spacing_m: float) -> None:

@@ -12,10 +12,11 @@ import numpy as np
 from osteon.errors import InputError
 from osteon.physics import bioheat, damage
 from osteon.space.volume import Array, Grid
-from osteon.tissue.bone import CODE, FIELDS, TissueMap, row_fields
+from osteon.tissue.bone import TissueMap
 from osteon.tissue.properties import Constants
 from osteon.treatments import zones
 from osteon.treatments.base import NeedlePose
+from osteon.treatments.heat import materials_of, uniform
 
 SPACING_MM, HALF_MM = 2.0, 40.0
 DOSE_S, EVERY_S = 4.0, 10.0
@@ -102,14 +103,7 @@ def bench_tissue(
             "Its properties and its blood flow decide the zone; living tissue is near 37 °C.",
             f"Use one of: {', '.join(MEDIA)}; add '{EX_VIVO.strip()}' where no blood flows.",
         )
-    values = dict(zip(FIELDS, row_fields(tissue, band, constants, grid)))
-    if ex_vivo:
-        values["perfusion"] = 0.0
-    fields = {name: np.full(grid.shape, value, np.float32) for name, value in values.items()}
-    labels = np.full(grid.shape, CODE[tissue], np.uint8)
-    return TissueMap(
-        grid=grid, frequency_hz=frequency_hz, labels=labels, used=dict(constants.used), assumptions=(), **fields,  # type: ignore[arg-type]
-    )  # fmt: skip
+    return uniform(tissue, band, frequency_hz, constants, grid, perfused=not ex_vivo)
 
 
 def bench_grid() -> tuple[Grid, NeedlePose]:
@@ -133,7 +127,6 @@ def microwave_zones(
     device: str, power_w: float, displayed_w: float, medium: str, temperature_c: float, times_s: Sequence[float], criterion: str
 ) -> tuple[list[tuple[float, float]], float]:
     """Return the zones of an antenna; see ``Bench``."""
-    from osteon.treatments import heat
     from osteon.treatments.microwave import simulation
     from osteon.treatments.microwave.source import Source, drawn
     from osteon.treatments.microwave.treatment import Microwave
@@ -147,7 +140,7 @@ def microwave_zones(
     tissue = bench_tissue(medium, temperature_c, band, frequency, constants, grid)
     source = Source(tissue, entry, pose, power_w, constants)
     following = simulation.FollowingSource(source, SOLVE_AGAIN)
-    materials = heat.materials_of(source.tissue, constants)
+    materials = materials_of(source.tissue, constants)
     found = _march(grid, pose, materials, following, temperature_c, times_s, criterion)
     return found, source.mean("placed", max(times_s)) * source.incident_w / displayed_w
 
@@ -156,7 +149,6 @@ def laser_zones(
     device: str, power_w: float, displayed_w: float, medium: str, temperature_c: float, times_s: Sequence[float], criterion: str
 ) -> tuple[list[tuple[float, float]], float]:
     """Return the zones of a fibre; see ``Bench``."""
-    from osteon.treatments.heat import materials_of
     from osteon.treatments.laser import fibre, simulation
     from osteon.treatments.laser.treatment import Laser
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from osteon.evidence.value import Value
 from osteon.physics import bioheat, damage
 from osteon.space.anatomy import Anatomy, Field, Kind
 from osteon.space.volume import Array, Grid, Volume
-from osteon.tissue.bone import TissueMap
+from osteon.tissue.bone import CODE, FIELDS, TissueMap, row_fields
 from osteon.tissue.properties import Constants
 from osteon.treatments.base import Ended, Trace
 
@@ -38,6 +39,32 @@ def materials_of(tissue: TissueMap, constants: Constants, steam_leaves: bool = F
         vaporisation_c=(constants("vaporisation", "boiling_start"), constants("vaporisation", "boiling_end")),
         steam_leaves=steam_leaves,
     )
+
+
+def uniform(label: str, band: str, frequency_hz: float, constants: Constants, grid: Grid, perfused: bool = True) -> TissueMap:
+    """Return a grid full of one tissue, as a bench has it.
+
+    Parameters
+    ----------
+    label : str
+        Of ``LABELS``: ``liver``, ``muscle``, ``bone``, ...
+    band : str
+        Of the dielectric tables: ``480kHz``, ``915MHz``, ``2450MHz``.
+    frequency_hz : float
+        What the map says of itself [Hz].
+    constants : Constants
+        The numbers of this run.
+    grid : Grid
+        Where.
+    perfused : bool
+        Whether blood flows.
+    """
+    values = dict(zip(FIELDS, row_fields(label, band, constants, grid)))
+    if not perfused:
+        values["perfusion"] = 0.0
+    fields: dict[str, Any] = {name: np.full(grid.shape, value, np.float32) for name, value in values.items()}
+    labels = np.full(grid.shape, CODE[label], np.uint8)
+    return TissueMap(grid=grid, frequency_hz=frequency_hz, labels=labels, used=dict(constants.used), assumptions=(), **fields)
 
 
 def cubic_spacing_mm(grid: Grid) -> float:

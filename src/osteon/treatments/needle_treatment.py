@@ -11,7 +11,7 @@ from osteon.errors import SettingError
 from osteon.facts import Fact
 from osteon.space.anatomy import Anatomy, Structure
 from osteon.space.volume import Volume
-from osteon.treatments.base import Goal, NeedleAccess, Treatment
+from osteon.treatments.base import Goal, NeedleAccess, NeedlePose, Setting, Treatment
 from osteon.treatments.catalog import offered
 from osteon.treatments.needles import interface_target, number
 from osteon.treatments.rows import read
@@ -83,6 +83,17 @@ class NeedleTreatment(Treatment):
             drills_bone=("target",),
             active_offset_mm=number(entry["zone_centre_mm"]),
         )
+
+    def instruments(self, setting: Setting) -> tuple[tuple[NeedlePose, float], ...]:
+        """Return the needles of a setting with their radius [mm].
+
+        Raises
+        ------
+        SettingError
+            If there is no device of that name.
+        """
+        radius = 0.5 * self.needle(setting.device).shaft_diameter_mm
+        return tuple((pose, radius) for pose in setting.poses)
 
     def target(self, anatomy: Anatomy, goal: Goal, lesion: Structure) -> Volume | None:
         """Return the painful interface of bone and soft tissue for that goal; planning's own target otherwise."""

@@ -11,12 +11,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from osteon.physics import bioheat, light
+from osteon.physics import light
 from osteon.space.volume import Array, Grid
-from osteon.tissue.bone import FIELDS, row_fields
 from osteon.tissue.properties import Constants
 from osteon.treatments import zones
 from osteon.treatments.base import NeedlePose
+from osteon.treatments.heat import materials_of, uniform
 from osteon.treatments.laser import fibre, simulation
 from osteon.treatments.laser.treatment import Laser
 from osteon.treatments.zone_table import Table
@@ -97,13 +97,10 @@ def bench(device_name: str, power_w: float, seconds: float) -> tuple[Table, floa
     half = np.full(3, BENCH_HALF_MM)
     grid = Grid.box(-half, half, BENCH_MM)
     pose = NeedlePose((0.0, 0.0, 100.0), (0.0, 0.0, -laser.needle(device_name).active_offset_mm))
-    values = dict(zip(FIELDS, row_fields("liver", "2450MHz", constants, grid)))
-    k, c, latent = (np.full(grid.shape, values[n], np.float32) for n in ("conductivity", "heat_capacity", "vaporisation_heat"))
-    boiling = (constants("vaporisation", "boiling_start"), constants("vaporisation", "boiling_end"))
-    materials = bioheat.Materials(k, c, np.zeros_like(k), latent, constants("conductivity_slope", "slope"), boiling)
+    tissue = uniform("liver", "2450MHz", simulation.ANY_BAND_HZ, constants, grid, perfused=False)
     optics = fibre.uniform("liver", float(device["wavelength_nm"]["value"]), constants, grid.shape)
     source = simulation.LightSource(grid, optics, device, pose, power_w)
-    result = simulation.heat_tissue(source, materials, seconds)
+    result = simulation.heat_tissue(source, materials_of(tissue, constants), seconds)
     return zones.of_heat(result, grid, pose), source.mean_absorbed_w(seconds), result.ended.energy_balance
 
 

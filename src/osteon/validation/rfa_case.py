@@ -10,10 +10,10 @@ from scipy import ndimage
 
 from osteon.physics import bioheat
 from osteon.space.volume import Array, Grid
-from osteon.tissue.bone import FIELDS, LABELS, TissueMap, row_fields
+from osteon.tissue.bone import TissueMap
 from osteon.tissue.properties import Constants
 from osteon.treatments.base import NeedlePose
-from osteon.treatments.heat import OTHER_PAIRS, PAIR
+from osteon.treatments.heat import OTHER_PAIRS, PAIR, materials_of, uniform
 from osteon.treatments.radiofrequency import simulation
 from osteon.treatments.radiofrequency.circuit import Circuit
 from osteon.treatments.radiofrequency.treatment import all_devices
@@ -31,13 +31,13 @@ class Treated:
     spacing_mm: float
 
 
-def block(row: str, constants: Constants, spacing_mm: float, half_mm: float, perfused: bool) -> TissueMap:
+def block(label: str, constants: Constants, spacing_mm: float, half_mm: float, perfused: bool) -> TissueMap:
     """Return a cube of one tissue, its middle at the origin.
 
     Parameters
     ----------
-    row : str
-        Tissue of the tables: ``liver``, ``muscle``, ``cancellous_bone``, ...
+    label : str
+        ``liver``, ``muscle``, ... (see ``uniform``).
     constants : Constants
         The numbers of this run.
     spacing_mm, half_mm : float
@@ -46,12 +46,7 @@ def block(row: str, constants: Constants, spacing_mm: float, half_mm: float, per
         Whether blood flows.
     """
     grid = Grid.box(np.full(3, -half_mm), np.full(3, half_mm), spacing_mm)
-    values = dict(zip(FIELDS, row_fields(row, BAND, constants, grid)))
-    if not perfused:
-        values["perfusion"] = 0.0
-    fields = {name: np.full(grid.shape, value, np.float32) for name, value in values.items()}
-    labels = np.full(grid.shape, LABELS.index("muscle"), np.uint8)
-    return TissueMap(grid=grid, frequency_hz=480e3, labels=labels, used=dict(constants.used), assumptions=(), **fields)  # type: ignore[arg-type]
+    return uniform(label, BAND, 480e3, constants, grid, perfused)
 
 
 def treat(
@@ -99,7 +94,7 @@ def treat(
     circuit = simulation.circuit_of(tissue, entry, pose, controls, constants, device, **numerical)
     result = simulation.heat_tissue(
         circuit,
-        simulation.materials_of(tissue, constants),
+        materials_of(tissue, constants),
         seconds,
         start_c=start_c,
         cooling_s=cooling_s,

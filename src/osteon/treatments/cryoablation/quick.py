@@ -12,6 +12,7 @@ import numpy as np
 from osteon.space.anatomy import Anatomy
 from osteon.space.volume import Array, Grid
 from osteon.treatments.base import Draw, Effect, Setting
+from osteon.treatments.coarse import extent, once
 from osteon.treatments.cryoablation import simulation
 
 if TYPE_CHECKING:
@@ -33,21 +34,19 @@ def quick(treatment: Cryoablation, anatomy: Anatomy, setting: Setting) -> Effect
     """
     treatment.check(setting)
     kept = _EFFECTS.setdefault(anatomy, OrderedDict())
-    if setting not in kept:
-        back = treatment.needle(setting.device).active_offset_mm
-        middle = np.mean([np.array(p.tip_mm) - back * np.array(p.direction) for p in setting.poses], axis=0)
-        effect = simulation.simulate(treatment, anatomy.on(_box(anatomy.grid, middle)), setting, Draw.nominal(), coarse=True)
-        kept[setting] = replace(effect, title=f"{effect.title} (coarse)", ended=replace(effect.ended, why=WHY))
-        if len(kept) > KEPT:
-            kept.popitem(last=False)
-    return kept[setting]
+    return once(kept, setting, lambda: _predict(treatment, anatomy, setting), KEPT)
+
+
+def _predict(treatment: Cryoablation, anatomy: Anatomy, setting: Setting) -> Effect:
+    back = treatment.needle(setting.device).active_offset_mm
+    middle = np.mean([np.array(p.tip_mm) - back * np.array(p.direction) for p in setting.poses], axis=0)
+    effect = simulation.simulate(treatment, anatomy.on(_box(anatomy.grid, middle)), setting, Draw.nominal(), coarse=True)
+    return replace(effect, title=f"{effect.title} (coarse)", ended=replace(effect.ended, why=WHY))
 
 
 def _box(grid: Grid, middle_mm: Array) -> Grid:
     """Return a coarse grid along the axes of ``grid``, round a point and no larger than it."""
-    matrix = grid.matrix[:3, :3]
-    axes = matrix / np.linalg.norm(matrix, axis=0)
-    along = grid.corners_mm() @ np.linalg.inv(axes).T
+    axes, lowest, highest = extent(grid)
     centre = np.linalg.inv(axes) @ middle_mm
-    low, high = np.maximum(along.min(axis=0), centre - HALF_BOX_MM), np.minimum(along.max(axis=0), centre + HALF_BOX_MM)
+    low, high = np.maximum(lowest, centre - HALF_BOX_MM), np.minimum(highest, centre + HALF_BOX_MM)
     return Grid.box(low, np.maximum(high, low + 2 * SPACING_MM), SPACING_MM, axes)

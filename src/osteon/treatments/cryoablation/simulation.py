@@ -13,7 +13,7 @@ from osteon.space.anatomy import Anatomy, Field
 from osteon.space.volume import Array, Grid, Volume
 from osteon.tissue.bone import TissueMap, properties_map
 from osteon.tissue.properties import Constants, tissue
-from osteon.treatments.base import Draw, Effect, Ended, NeedlePose, Observe, Setting, Trace
+from osteon.treatments.base import Draw, Effect, Ended, Observe, Setting, Trace
 from osteon.treatments.cryoablation.cryoprobe import cryoprobe, cycles
 from osteon.treatments.heat import as_left, cubic_spacing_mm, place_of, watched
 from osteon.treatments.needles import check_place
@@ -89,7 +89,7 @@ def simulate(
         ended=Ended(result.ended.how, result.ended.why, None, result.ended.energy_balance, result.ended.steps),
         measures={**measures_of(result, found.grid), **told.measures},
         assumptions=(*ASSUMED, *found.assumptions, *told.assumptions),
-        instruments=instruments_of(treatment, setting),
+        instruments=treatment.instruments(setting),
     )  # fmt: skip
 
 
@@ -99,12 +99,6 @@ def in_words(freeze_s: float, thaw_s: float, freezes: int) -> str:
     for _ in range(freezes - 1):
         minutes += [f"{thaw_s / 60:.3g}", f"{freeze_s / 60:.3g}"]
     return "-".join(minutes) + " min"
-
-
-def instruments_of(treatment: Cryoablation, setting: Setting) -> tuple[tuple[NeedlePose, float], ...]:
-    """Return the probes of a setting with their radius [mm]."""
-    radius = 0.5 * treatment.needle(setting.device).shaft_diameter_mm
-    return tuple((pose, radius) for pose in setting.poses)
 
 
 def materials_of(found: TissueMap, constants: Constants) -> freezing.FreezingMaterials:

@@ -9,13 +9,14 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from osteon.physics import bioheat, damage
-from osteon.space.anatomy import Anatomy, Field
-from osteon.space.volume import Array, Grid, Volume
+from osteon.physics import bioheat
+from osteon.space.anatomy import Anatomy
+from osteon.space.volume import Array, Grid
 from osteon.tissue.bone import TissueMap, properties_map
 from osteon.tissue.properties import Constants
 from osteon.treatments import heat as thermal
-from osteon.treatments.base import Effect, Ended, NeedlePose, Setting, Trace
+from osteon.treatments.base import Effect, Ended, NeedlePose, Setting
+from osteon.treatments.coarse import Samples, around, on_coarse_voxels, once, piece, piece_of, read_off, watched_in
 from osteon.treatments.laser import fibre
 from osteon.treatments.laser import simulation as fine
 
@@ -37,36 +38,12 @@ class _Whole:
     optics: dict[float, fibre.Optics] = field(default_factory=dict)
 
 
-@dataclass(eq=False)
-class _Log:
-    """What a run had reached at every sample."""
-
-    every_s: float
-    times_s: list[float] = field(default_factory=list)
-    now_c: list[Array] = field(default_factory=list)
-    peak_c: list[Array] = field(default_factory=list)
-    cem43_min: list[Array] = field(default_factory=list)
-
-    def __call__(self, time_s: float, temperature_c: Array) -> None:
-        """Take a sample; the dose of a straight line between two is exact."""
-        now = np.array(temperature_c, np.float32)
-        dose = np.zeros_like(now) if not self.times_s else self.cem43_min[-1].copy()
-        peak = now if not self.times_s else np.maximum(now, self.peak_c[-1])
-        if self.times_s:
-            warm = np.maximum(now, self.now_c[-1]) >= 39.0
-            if warm.any():
-                dose[warm] += damage.cem43(np.array([self.times_s[-1], time_s]), np.stack([self.now_c[-1][warm], now[warm]]))
-        for listed, value in ((self.now_c, now), (self.peak_c, peak), (self.cem43_min, dose)):
-            listed.append(value)
-        self.times_s.append(time_s)
-
-
 @dataclass(frozen=True, eq=False)
 class _Run:
     """One fibre in one place at one power."""
 
     grid: Grid
-    log: _Log
+    log: Samples
     result: bioheat.HeatResult
     source: fine.LightSource
     materials: bioheat.Materials
@@ -90,25 +67,18 @@ def quick(treatment: Laser, anatomy: Anatomy, setting: Setting) -> Effect:
     power, seconds = treatment.check(setting)
     key = (setting.device, setting.poses[0], power)
     runs = _RUNS.setdefault(anatomy, OrderedDict())
-    if key not in runs:
-        runs[key] = _run(treatment, _coarse(anatomy), *key)
-        if len(runs) > KEPT:
-            runs.popitem(last=False)
-    run = runs[key]
-    at = min(int(np.searchsorted(np.array(run.log.times_s), seconds - 1e-6)), len(run.log.times_s) - 1)
+    run = once(runs, key, lambda: _run(treatment, _coarse(anatomy), *key), KEPT)
+    at = run.log.at(seconds)
     if at not in run.effects:
         run.effects[at] = _read(run, power, at)
     title = f"laser {power:g} W, {seconds / 60:.3g} min (coarse)"
-    return replace(run.effects[at], title=title, instruments=fine.instruments_of(treatment, setting))
+    return replace(run.effects[at], title=title, instruments=treatment.instruments(setting))
 
 
 def _coarse(anatomy: Anatomy) -> _Whole:
     found = _WHOLE.get(anatomy)
     if found is None:
-        matrix = anatomy.grid.matrix[:3, :3]
-        axes = matrix / np.linalg.norm(matrix, axis=0)
-        along = anatomy.grid.corners_mm() @ np.linalg.inv(axes).T
-        whole = anatomy.on(Grid.box(along.min(axis=0), along.max(axis=0), SPACING_MM, axes))
+        whole = on_coarse_voxels(anatomy, SPACING_MM)
         tissue, start_c = thermal.as_left(properties_map(whole, fine.ANY_BAND_HZ), whole)
         found = _WHOLE[anatomy] = _Whole(whole, tissue, start_c, Constants())
     return found
@@ -119,9 +89,8 @@ def _run(treatment: Laser, whole: _Whole, name: str, pose: NeedlePose, power: fl
     wavelength = float(device["wavelength_nm"]["value"])
     if wavelength not in whole.optics:
         whole.optics[wavelength] = fibre.optics(whole.tissue, whole.anatomy, wavelength, whole.constants)
-    grid = whole.anatomy.grid
     centre = np.array(pose.tip_mm) - treatment.needle(name).active_offset_mm * np.array(pose.direction)
-    box, small = around(grid, centre)
+    box, small = around(whole.anatomy.grid, centre, round(HALF_BOX_MM / SPACING_MM))
     optics = whole.optics[wavelength]
     cut = replace(
         optics,
@@ -131,74 +100,40 @@ def _run(treatment: Laser, whole: _Whole, name: str, pose: NeedlePose, power: fl
         opaque=piece(optics.opaque, box),
     )
     source = fine.LightSource(small, cut, device, pose, power)
-    of_whole = thermal.materials_of(whole.tissue, whole.constants)
-    materials = replace(
-        of_whole,
-        conductivity=piece(of_whole.conductivity, box),
-        heat_capacity=piece(of_whole.heat_capacity, box),
-        perfusion=piece(of_whole.perfusion, box),
-        vaporisation_heat=piece(of_whole.vaporisation_heat, box),
-    )
-    watch = {k: piece(mask, box) for k, mask in thermal.watched(whole.anatomy).items()}
-    watch = {k: mask for k, mask in watch.items() if mask.any()}
-    start = None if whole.start_c is None else piece(whole.start_c, box)
-    log = _Log(SAMPLE_S)
+    materials = thermal.materials_of(piece_of(whole.tissue, box, small), whole.constants)
+    watch, start = watched_in(whole.anatomy, box), None if whole.start_c is None else piece(whole.start_c, box)
+    log = Samples(np.full(small.shape, 37.0, np.float32) if start is None else start)
+
+    def sampled(time_s: float, temperature_c: Array) -> None:
+        if time_s > 0:
+            log.note(time_s, temperature_c)
+
     longest = float(treatment.device(name)["time_s"]["high"])
     result = bioheat.heat(
         SPACING_MM, materials, [bioheat.Stage(longest, source, refresh_s=SAMPLE_S)], watch=watch, initial_c=start,
-        dose_every_s=DOSE_S, trace_every_s=DOSE_S, probe=log, probe_every_s=SAMPLE_S,
+        dose_every_s=DOSE_S, trace_every_s=DOSE_S, probe=sampled, probe_every_s=SAMPLE_S,
     )  # fmt: skip
     return _Run(small, log, result, source, materials, watch, whole)
 
 
-def piece(array: Array, box: tuple[slice, ...]) -> Array:
-    """Return a copy of what lies in a box."""
-    return np.ascontiguousarray(array[box])
-
-
-def around(grid: Grid, centre_mm: Array) -> tuple[tuple[slice, ...], Grid]:
-    """Return the box of ``HALF_BOX_MM`` round a place, as slices and as a grid."""
-    centre = np.rint(grid.to_index(centre_mm)).astype(int)
-    half = round(HALF_BOX_MM / SPACING_MM)
-    low = np.clip(centre - half, 0, np.array(grid.shape) - 2)
-    high = np.clip(centre + half + 1, low + 2, grid.shape)
-    matrix = grid.matrix
-    matrix[:3, 3] = grid.to_mm(low.astype(float))
-    return tuple(slice(int(a), int(b)) for a, b in zip(low, high)), Grid.of(tuple((high - low).tolist()), matrix)
-
-
 def _read(run: _Run, power: float, at: int) -> Effect:
     """Read one sample off a run, and let it cool."""
-    necrosis = damage.constants("cem43")["necrosis"].number
-    off_s, heated = run.log.times_s[at], run.log.cem43_min[at]
-    stopped = replace(run.materials, perfusion=np.where(heated >= necrosis, np.float32(0.0), run.materials.perfusion))
+    off_s = run.log.times_s[at]
+    stopped = replace(run.materials, perfusion=np.where(run.log.dead(at), np.float32(0.0), run.materials.perfusion))
     cooled = bioheat.heat(
-        SPACING_MM, stopped, [bioheat.Stage(COOLING_S)], watch=run.watch, initial_c=run.log.now_c[at], dose_every_s=DOSE_S,
-        trace_every_s=DOSE_S,
+        SPACING_MM, stopped, [bioheat.Stage(COOLING_S)], watch=run.watch, initial_c=run.log.temperature_c[at],
+        dose_every_s=DOSE_S, trace_every_s=DOSE_S,
     )  # fmt: skip
-    dose = heated + cooled.cem43_min
-    dead = dose >= necrosis
-    traces = {}
-    for name, (times, values) in run.result.traces.items():
-        until, after = times <= off_s + 1e-6, cooled.traces[name]
-        place = thermal.place_of(run.grid, cooled.hottest[name][1])
-        joined = np.append(times[until], off_s + after[0][1:]), np.append(values[until], after[1][1:])
-        traces[f"hottest:{name}"] = Trace(*joined, "degC", place)
-    fields = {
-        Field.TEMPERATURE_C: np.maximum(run.log.peak_c[at], cooled.peak_c),
-        Field.PRESENT_C: np.asarray(cooled.temperature_c, np.float32),
-        Field.CEM43_MIN: np.asarray(dose, np.float32),
-        Field.DEAD: dead,
-    }
+    state, traces, zone_cm3 = read_off(run.log, at, run.result, cooled, run.grid)
     ended = run.result.ended
     return Effect(
         title="",
-        state={name: Volume(values, run.grid) for name, values in fields.items()},
+        state=state,
         traces=traces,
         used={**fine.without_dielectric(run.whole.tissue), **run.whole.constants.used, **thermal.damage_values()},
         ended=Ended(ended.how, WHY, None, ended.energy_balance, ended.steps),
         measures={
-            "zone_cm3": float(dead.sum()) * run.grid.voxel_mm3 * 1e-3,
+            "zone_cm3": zone_cm3,
             "generator_w": power,
             "emitted_w": run.source.emitted_w,
             "net_power_w": run.source.mean_absorbed_w(off_s),

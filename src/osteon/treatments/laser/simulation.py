@@ -196,7 +196,7 @@ def simulate(treatment: Laser, anatomy: Anatomy, setting: Setting, draw: Draw, o
         ended=thermal.ended_of(result),
         measures={**measures_of(source, result, seconds), **told.measures},
         assumptions=(*ASSUMED, *tissue.assumptions, *told.assumptions),
-        instruments=instruments_of(treatment, setting),
+        instruments=treatment.instruments(setting),
     )
 
 
@@ -205,12 +205,6 @@ def absorbed_trace(source: LightSource, seconds: float) -> Trace:
     times = np.array([share.time_s for share in source.shares] + [seconds, seconds])
     last = source.shares[-1].absorbed_w if source.shares else 0.0
     return Trace(times, np.array([share.absorbed_w for share in source.shares] + [last, 0.0]), "W")
-
-
-def instruments_of(treatment: Laser, setting: Setting) -> tuple[tuple[NeedlePose, float], ...]:
-    """Return the fibre of a setting with its radius [mm]."""
-    radius = 0.5 * treatment.needle(setting.device).shaft_diameter_mm
-    return tuple((pose, radius) for pose in setting.poses)
 
 
 def measures_of(source: LightSource, result: bioheat.HeatResult, seconds: float) -> dict[str, float]:

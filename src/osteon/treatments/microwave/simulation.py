@@ -14,7 +14,7 @@ from osteon.space.anatomy import Anatomy
 from osteon.space.volume import Array
 from osteon.tissue.bone import properties_map
 from osteon.tissue.properties import Constants
-from osteon.treatments.base import Draw, Effect, NeedlePose, Observe, Setting, Trace
+from osteon.treatments.base import Draw, Effect, Observe, Setting, Trace
 from osteon.treatments.heat import (
     AFTER_ANOTHER,
     COOLING_S,
@@ -204,14 +204,8 @@ def simulate(treatment: Microwave, anatomy: Anatomy, setting: Setting, draw: Dra
         ended=ended_of(result),
         measures={**measures_of(source, result, seconds), **told.measures},
         assumptions=(*ASSUMED, *(() if start_c is None else (AFTER_ANOTHER,)), *tissue.assumptions, *told.assumptions),
-        instruments=instruments_of(treatment, setting),
+        instruments=treatment.instruments(setting),
     )
-
-
-def instruments_of(treatment: Microwave, setting: Setting) -> tuple[tuple[NeedlePose, float], ...]:
-    """Return the antennas of a setting with their radius [mm]."""
-    radius = 0.5 * treatment.needle(setting.device).shaft_diameter_mm
-    return tuple((pose, radius) for pose in setting.poses)
 
 
 def beyond_use(treatment: Microwave, setting: Setting) -> tuple[str, ...]:

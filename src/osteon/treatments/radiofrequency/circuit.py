@@ -196,9 +196,8 @@ class Circuit:
             return 0.0
         rows = lines.weights(self.wires[0][0], self.grid.shape, self.h)
         k = lines.average(self.thermal[0], rows)
-        film = 1.0 / (2.0 * math.pi * a * cooling.film_w_m2k)
-        between = np.log(rows.r_eff_m / a) / (2.0 * math.pi * k)
-        return float(np.mean(0.5 * between / (between + film)))
+        through_both = lines.log_conductance(k, rows, a, cooling.film_w_m2k)
+        return float(np.mean(0.5 * through_both / lines.log_conductance(k, rows, a)))
 
     def _prepare_coolant(self) -> None:
         line = coolant_line(self.electrode, self.pose, self.grid)
@@ -208,10 +207,7 @@ class Circuit:
         rows = lines.weights(line, self.grid.shape, self.h)
         k, capacity = (lines.average(a, rows) for a in self.thermal)
         g = lines.log_conductance(k, rows, film=self.electrode.cooling.film_w_m2k)
-        width = max(lines.WIDTH_VOXELS * self.h, lines.WIDTH_RADII * line.widest_m)
-        # mean conductance over a step: the Gaussian's own heat capacity per length, 4 pi w² rho c, cools while it gives heat
-        x = g * self.step_s / (4.0 * np.pi * width**2 * capacity)
-        self._coolant = rows, g * -np.expm1(-x) / x
+        self._coolant = rows, lines.over_step(g, capacity, lines.width_m(line, self.h), self.step_s)
 
     def conductivity(self, temperature_c: Array) -> Array:
         """Return the conductivity at a temperature [S/m]."""
@@ -331,13 +327,11 @@ class Circuit:
             rows, g = self._coolant
             per_segment = g * rows.length_m * (lines.average(temperature_c, rows) - self.electrode.cooling.coolant_c)
             taken += float(per_segment.sum())
-            np.subtract.at(density.reshape(-1), rows.index.reshape(-1),
-                           (rows.weight * (per_segment / self.h**3)[:, None]).astype(np.float32).reshape(-1))  # fmt: skip
+            lines.deposit(density, -per_segment, rows, self.h)
         if self._metal is not None:
             rows = self._metal.rows
             _, gives = self._metal.wall(lines.average(temperature_c, rows), self._between * volts * volts)
-            np.add.at(density.reshape(-1), rows.index.reshape(-1),
-                      (rows.weight * (gives / self.h**3)[:, None]).astype(np.float32).reshape(-1))  # fmt: skip
+            lines.deposit(density, gives, rows, self.h)
         note = self.traces
         for name, value in (("time_s", time_s), ("voltage_v", volts), ("current_a", volts / self.resistance_ohm),
                             ("power_w", power), ("resistance_ohm", self.resistance_ohm), ("tip_c", tip),

@@ -30,15 +30,15 @@ class Metal:
         Its segments, those of the contact first.
     spread : array, shape (segments, segments)
         Temperature of the wall = ``spread`` @ (averaged field + R/2 P').
-    resistance : array, shape (segments,)
-        R, with what a step of the generator takes from the kernel [m K/W].
+    conductance : array, shape (segments,)
+        1/R, the mean over a step of the generator [W/m/K].
     half : array, shape (segments,)
-        R/2 without that [m K/W].
+        R/2 at the start of the step [m K/W].
     """
 
     rows: lines.Weights
     spread: Array
-    resistance: Array
+    conductance: Array
     half: Array
 
     def wall(self, field_c: Array, heat_w_m: Array) -> tuple[Array, Array]:
@@ -53,7 +53,7 @@ class Metal:
         """
         driven = field_c + self.half * heat_w_m
         wall = self.spread @ driven
-        return wall, (wall - driven) / self.resistance * self.rows.length_m
+        return wall, (wall - driven) * self.conductance * self.rows.length_m
 
 
 def metal_of(contact: lines.Line, thermal: tuple[Array, Array], spacing_m: float, step_s: float, conduction: float) -> Metal:
@@ -82,16 +82,14 @@ def metal_of(contact: lines.Line, thermal: tuple[Array, Array], spacing_m: float
         *(getattr(rows, name)[order] for name in ("index", "weight", "length_m", "r_eff_m", "centre_m", "radius_m"))
     )
     k, capacity = (lines.average(a, rows) for a in thermal)
-    resistance = np.log(rows.r_eff_m / rows.radius_m) / (2.0 * math.pi * k)
-    width = max(lines.WIDTH_VOXELS * spacing_m, lines.WIDTH_RADII * contact.widest_m)
-    x_step = step_s / resistance / (4.0 * math.pi * width**2 * capacity)  # as for the coolant: the kernel follows within a step
-    slowed = resistance * x_step / -np.expm1(-x_step)
-    n, length = len(resistance), float(rows.length_m[0])
+    conductance = lines.log_conductance(k, rows)
+    slowed = lines.over_step(conductance, capacity, lines.width_m(contact, spacing_m), step_s)
+    n, length = len(slowed), float(rows.length_m[0])
     between = conduction / length**2
-    matrix = np.diag(1.0 / slowed)
+    matrix = np.diag(slowed)
     for i in range(n - 1):
         matrix[i, i] += between
         matrix[i + 1, i + 1] += between
         matrix[i, i + 1] -= between
         matrix[i + 1, i] -= between
-    return Metal(rows, np.linalg.solve(matrix, np.diag(1.0 / slowed)), slowed, 0.5 * resistance)
+    return Metal(rows, np.linalg.solve(matrix, np.diag(slowed)), slowed, 0.5 / conductance)

@@ -25,10 +25,10 @@ from osteon.treatments.heat import (
     ended_of,
     fields_of,
     hottest_traces,
+    materials_of,
     watched,
     zone_trace,
 )
-from osteon.treatments.heat import materials_of as heat_properties
 from osteon.treatments.radiofrequency.circuit import METAL_S_M, STEP_S, Circuit, Warming, law
 from osteon.treatments.radiofrequency.electrode import electrode_of
 from osteon.treatments.radiofrequency.generator import Generator, Mode, Program
@@ -59,6 +59,9 @@ class Devices(Protocol):
 
     def needle(self, device: str) -> NeedleAccess:
         """Return what it needs of its way in."""
+
+    def instruments(self, setting: Setting) -> tuple[tuple[NeedlePose, float], ...]:
+        """Return the electrodes of a setting with their radius [mm]."""
 
     def check(self, setting: Setting) -> tuple[dict[str, float], float]:
         """Return controls and time [s]."""
@@ -91,11 +94,6 @@ def program_of(device: Mapping[str, Any], controls: Mapping[str, float], constan
         on_s=controls.get("on_s", float("inf")),
         off_s=controls.get("off_s", 0.0),
     )
-
-
-def materials_of(tissue: TissueMap, constants: Constants) -> bioheat.Materials:
-    """Return what the heat solver needs; steam stays and condenses where it was, as it does in the pauses after a roll-off."""
-    return replace(heat_properties(tissue, constants), steam_leaves=False)
 
 
 def circuit_of(
@@ -250,7 +248,7 @@ def simulate(treatment: Devices, anatomy: Anatomy, setting: Setting, draw: Draw,
         ended=ending(circuit, result),
         measures={**measures_of(circuit, result), **told.measures},
         assumptions=(*assumed(circuit, tissue, start_c is not None), *told.assumptions),
-        instruments=instruments_of(treatment, setting),
+        instruments=treatment.instruments(setting),
     )  # fmt: skip
 
 
@@ -271,12 +269,6 @@ def assumed(circuit: Circuit, tissue: TissueMap, after_another: bool) -> tuple[s
         notes.append(f"Warning: {tissue.metal_voxels} {METAL}")
     wrong = "what metal does to microwaves is not modelled"  # said by the tissue map, for another treatment
     return (*notes, *(note for note in tissue.assumptions if wrong not in note))
-
-
-def instruments_of(treatment: Devices, setting: Setting) -> tuple[tuple[NeedlePose, float], ...]:
-    """Return the electrodes of a setting with their radius [mm]."""
-    radius = 0.5 * treatment.needle(setting.device).shaft_diameter_mm
-    return tuple((pose, radius) for pose in setting.poses)
 
 
 def power_traces(circuit: Circuit, seconds: float) -> dict[str, Trace]:
