@@ -6,10 +6,14 @@ are imported when first used, so that ``import osteon`` stays quick.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "PASSIVE"
+)  # before numba loads: waiting threads that spin make a busy machine 6 times slower
 NUMBERS_VERSION = 1  # raised with every change that moves a computed result; part of every cache key
 
 if TYPE_CHECKING:

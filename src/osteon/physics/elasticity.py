@@ -178,7 +178,7 @@ def solve(
     if start is not None:
         u = np.where(system.fixed, u, np.where(system.active, system.flat(start), 0.0))
     with few_threads(system.size):
-        iterations, residual = _march(system, u, b, system.flat(given), tolerance, most, observe)
+        iterations, residual = march(system, u, b, system.flat(given), tolerance, most, observe)
         return _conclude(system, u, b, bodies, given, iterations, residual, tolerance)
 
 
@@ -206,6 +206,7 @@ class System:
         self.n = np.array(kept.shape, np.int64)
         fixed = np.ascontiguousarray(np.moveaxis(mask, 3, 2))
         self.fixed = fixed.reshape(-1)
+        self.held = np.flatnonzero(self.fixed)
         self.cycle = Cycle(self.modulus.astype(np.float32), fixed, model.poisson)
         self.inverse = self.cycle.levels[0].inverse  # 0 where nothing moves
         self.active = (self.inverse > 0.0) | self.fixed
@@ -232,12 +233,13 @@ class System:
 
         Where all supports move as one there are no reactions but rounding: ``floor`` [force, work] stands in for them.
         """
-        nz, ny, nx = self.shape
-        outer = np.where(self.fixed, y, b)  # what the outside does: reactions y - b and forces b
-        size = max(float(np.abs(outer - b).sum() + np.abs(b).sum()), self.floor[0])
-        rest = float(np.abs(outer.reshape(nz, ny, 3, nx).sum((0, 1, 3))).max())
+        at = np.flatnonzero(self.fixed | (b != 0.0)) if b.any() else self.held
+        pull = b[at]
+        outer = np.where(self.fixed[at], y[at], pull)  # what the outside does: reactions y - b and forces b
+        size = max(float(np.abs(outer - pull).sum() + np.abs(pull).sum()), self.floor[0])
+        rest = max(abs(float(outer[at // self.shape[2] % 3 == c].sum())) for c in range(3))
         twice_energy = self.dot(u, y)
-        work = abs(twice_energy - self.dot(u, outer)) / max(abs(twice_energy), self.floor[1], 1e-300)
+        work = abs(twice_energy - float((u[at] * outer).sum())) / max(abs(twice_energy), self.floor[1], 1e-300)
         return max(rest / size if size > 0.0 else 0.0, work)
 
     def dot(self, a: Array, b: Array) -> float:
@@ -246,7 +248,7 @@ class System:
         return float(self.sums.sum())
 
 
-def _march(
+def march(
     system: System, u: Array, b: Array, given: Array, tolerance: float, most: int, observe: Observe | None
 ) -> tuple[int, float]:
     """Run conjugate gradients until the true residual is small; u in place; return iterations and residual."""
