@@ -2,6 +2,7 @@
 
     load_case(folder) -> Case
     assess(case) -> Assessment
+    strengths_of(lesion) -> [Strength], for each lesion
     select(assessment, policy) -> Verdicts
     plan(assessment, verdicts, request, executor) -> [Plan]
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -24,10 +25,12 @@ import numpy as np
 from osteon import NUMBERS_VERSION, __version__
 from osteon.assessment.assess import assess
 from osteon.assessment.results import Assessment, LesionAssessment
+from osteon.assessment.strength_results import Strength
 from osteon.cache import Cache, key
 from osteon.case.load import load_case
 from osteon.case.model import Case
 from osteon.case.private import Hidden, without_identity
+from osteon.errors import OsteonError
 from osteon.jobs import Executor, Serial
 from osteon.planning.build import plan
 from osteon.planning.plan import Plan, PlanRequest
@@ -56,6 +59,8 @@ class Journey:
         that may differ between two runs).
     hidden : Hidden
         What was taken out of the case because it tells who the patient is. It is never written.
+    strengths : mapping of str to tuple of Strength
+        By lesion id, the usual load first; a lesion is missing where it was not asked for.
     """
 
     case: Case
@@ -65,6 +70,7 @@ class Journey:
     request: PlanRequest
     provenance: Mapping[str, object] = field(default_factory=dict)
     hidden: Hidden = field(default_factory=Hidden)
+    strengths: Mapping[str, tuple[Strength, ...]] = field(default_factory=dict)
 
 
 @dataclass
@@ -97,6 +103,8 @@ def journey(
     observe: Observe = _silent,
     with_plans: bool = True,
     keep_identity: bool = False,
+    with_strength: bool | None = None,
+    strength_samples: int = 0,
 ) -> Journey:
     """Follow the patient of one case folder from the files to the plans.
 
@@ -116,6 +124,10 @@ def journey(
         False: stop after selection.
     keep_identity : bool
         True: what the case and its files say of who the patient is stays, and is shown and written.
+    with_strength : bool or None
+        Whether the strength of the bone is computed; None: where plans are made.
+    strength_samples : int
+        Draws of the band of strength; 0: by calibration and law alone.
 
     Returns
     -------
@@ -138,6 +150,10 @@ def journey(
         case, hidden = without_identity(case)
     inputs, kept = dict(case.digests), ("identity kept",) if keep_identity else ()
     assessment = clock.time("assess", lambda: _assessed(case, store, kept))
+    strengths: Mapping[str, tuple[Strength, ...]] = {}
+    if with_plans if with_strength is None else with_strength:
+        drawn = _Strength(strength_samples, request.seed, executor or Serial(), observe)
+        strengths = clock.time("strength", lambda: drawn.of(assessment, store, inputs, kept))
     verdicts = clock.time("select", lambda: select(assessment, request.policy, site_of(folder, dict(request.site))))
     plans: tuple[Plan, ...] = ()
     if with_plans:
@@ -154,8 +170,63 @@ def journey(
         "cache_hits": store.hits,
         "cache_damaged": list(store.damaged),
     }
-    provenance = {"inputs": inputs, "options": _options(request), "versions": versions(), "run": run}
-    return Journey(case, assessment, verdicts, plans, request, provenance, hidden)
+    options = {**_options(request), **({"strength_samples": strength_samples} if strength_samples else {})}
+    provenance = {"inputs": inputs, "options": options, "versions": versions(), "run": run}
+    return Journey(case, assessment, verdicts, plans, request, provenance, hidden, strengths)
+
+
+@dataclass(frozen=True)
+class _Strength:
+    """The stage of strength: what is asked of it, and who watches."""
+
+    samples: int
+    seed: int
+    executor: Executor
+    observe: Observe
+
+    def of(
+        self, assessment: Assessment, store: Cache, inputs: Mapping[str, str], kept: tuple[str, ...]
+    ) -> Mapping[str, tuple[Strength, ...]]:
+        """Return the strengths of every lesion, computed or read."""
+        from osteon.assessment.strength import strengths_of
+
+        def one(lesion: LesionAssessment) -> tuple[Strength, ...]:
+            asked = {"inputs": inputs, "lesion": lesion.lesion_id, "samples": self.samples, "seed": self.seed}
+
+            def compute() -> tuple[Strength, ...]:
+                try:
+                    found = strengths_of(
+                        lesion, samples=self.samples, seed=self.seed, executor=self.executor, observe=self.observe
+                    )
+                except OsteonError as error:  # a damaged image takes the strength, not the whole journey
+                    found = _refused(lesion, str(error))
+                return tuple(packed(each) for each in found)
+
+            return store.get_or("strength", key("strength", asked, *kept), compute)
+
+        return {lesion.lesion_id: one(lesion) for lesion in assessment.lesions}
+
+
+def _refused(lesion: LesionAssessment, why: str) -> tuple[Strength, ...]:
+    """Return the usual load of a lesion's bone as refused."""
+    from osteon.assessment.loads.base import LoadCase
+    from osteon.assessment.loads.catalog import cases_for
+    from osteon.space.anatomy import structure
+
+    bone = structure(str(lesion.facts["bone"].value))
+    return tuple(
+        Strength(LoadCase(each.name, bone), each.title, "refused", why, each.quantity, ended="refused")
+        for each in cases_for(bone)[:1]
+    )
+
+
+def packed(strength: Strength) -> Strength:
+    """Return a strength whose fields are kept as 16-bit numbers: they are for pictures, and a cache holds many."""
+    maps = strength.maps
+    if maps is None:
+        return strength
+    used, stress = (np.asarray(a, np.float16) for a in (np.minimum(maps.utilisation, 6e4), np.minimum(maps.stress_mpa, 6e4)))
+    return replace(strength, maps=replace(maps, utilisation=used, stress_mpa=stress))
 
 
 def _assessed(case: Case, store: Cache, kept: tuple[str, ...]) -> Assessment:

@@ -28,6 +28,11 @@ def within(state, low, high):
     return bool(values) and min(values) >= low and max(values) <= high
 
 
+def holds(state, value):
+    values = [float(v) for v in possible(state)]
+    return bool(values) and min(values) <= value <= max(values)
+
+
 @pytest.fixture(scope="module")
 def straight():
     return first(thigh())
@@ -73,8 +78,14 @@ def test_cortex_of_a_cylinder_bitten_by_a_ball(straight):
     assert facts["cortical_thickness_fraction"].state == Known(1.0)
     # half angle where the ball cuts a cylinder of radius R: cos a = (R² + 64 - 100) / 16 R; outside 44.4°, at the marrow 71.8°
     assert within(facts["circumferential_cortical_fraction"].state, 44.4 / 180 - 0.05, 71.8 / 180 + 0.05)
-    # outer surface: height where the ball of radius 10 meets x = 14: 2 sqrt(100 - 36) = 16; at the marrow 2 sqrt(100 - 1) = 19.9
-    assert within(facts["axial_cortical_mm"].state, 16 - 2, 19.9 + 2)
+    # half of the wall gone, at a radius of 11.5: cos a = (11.5² + 64 - 100) / (16 * 11.5), a = 58.5°
+    assert holds(facts["circumferential_cortical_fraction"].state, 58.5 / 180)
+    # a third of the wall gone, where the ball of radius 10 meets x = 9 + 5 / 3: 2 sqrt(100 - 2.67²) = 19.3. The interval moves
+    # the edges half a voxel of 2 mm in and one out; a voxel more either way is what a length may be wrong by
+    assert holds(facts["axial_cortical_mm"].state, 19.3)
+    assert within(facts["axial_cortical_mm"].state, 19.3 - 2 - 2, 19.3 + 4 + 2)
+    # across the axis the ball is 20 mm wide, and from the front no wider than from x = -2 to the surface at 14
+    assert holds(facts["lesion_diameter_fraction"].state, 20 / 28)
     assert within(facts["cortex_loss_mm2"].state, 0.5 * 14 * 2 * np.radians(44.4) * 16 * 0.5, 14 * 2 * np.radians(71.8) * 19.9)
 
 
@@ -111,12 +122,14 @@ def test_law_permuted_and_mirrored_axes_give_the_same_answers(straight, axes):
 
 @settings(max_examples=5, deadline=None)
 @given(st.sampled_from(ALL_48), st.floats(-12, 12), st.floats(-12, 12))
-def test_law_slightly_turned_axes_give_the_same_answers_within_a_voxel(reference_numbers, axes, about_x, about_z):
+def test_law_slightly_turned_axes_give_the_same_answers_within_a_voxel(straight, reference_numbers, axes, about_x, about_z):
     turn = Rotation.from_euler("xz", [about_x, about_z], degrees=True).as_matrix()
     found = first(thigh(grid_along(*axes, rotation=turn)))
     assert found.facts["cortex_contact"].state == Known("breached")
-    for name in ("size_max_mm", "size_ap_mm", "size_lr_mm", "size_si_mm", "axial_cortical_mm"):
+    for name in ("size_max_mm", "size_ap_mm", "size_lr_mm", "size_si_mm"):
         assert within(found.facts[name].state, reference_numbers[name] - 4, reference_numbers[name] + 4), name
+    ends = zip(possible(found.facts["axial_cortical_mm"].state), possible(straight.facts["axial_cortical_mm"].state), strict=True)
+    assert all(abs(one - other) <= 2 for one, other in ends)  # an interval: both ends within a voxel
     for name in ("distance_nerve_mm", "distance_vessel_mm", "distance_skin_mm"):
         assert within(found.facts[name].state, reference_numbers[name] - 2, reference_numbers[name] + 2), name
     assert within(found.facts["volume_ml"].state, 4.19 * 0.95, 4.19 * 1.05)

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from osteon.assessment.scores.base import table
+from osteon.assessment.scores.ct_involvement import score as ct_involvement
 from osteon.assessment.scores.mirels import score as mirels
 from osteon.assessment.scores.van_der_linden import score as van_der_linden
-from osteon.facts import Fact, Interval, Known, NotApplicable, OneOf, Unknown, possible
+from osteon.facts import Fact, Interval, Known, NotApplicable, OneOf, Origin, Unknown, possible
 from osteon.space.anatomy import structure
 
 FEMUR, HUMERUS = structure("femur_right"), structure("humerus_left")
@@ -112,3 +113,124 @@ def test_van_der_linden_open_and_not_applicable():
     assert "high risk" in half.action
     assert isinstance(van_der_linden(facts(), HUMERUS, "").state, NotApplicable)
     assert isinstance(van_der_linden(facts(fracture="present"), FEMUR, "").state, NotApplicable)
+
+
+# --- both denominators of Mirels' size
+
+
+@pytest.mark.parametrize(
+    ("thickness", "diameter", "points"),
+    [
+        (0.2, 0.5, (2, 2)),  # the wider reading is the worse one
+        (0.9, 0.4, (3, 3)),
+        (0.2, 0.2, (1, 1)),
+        (Interval(0.4, 0.7), 0.1, (2, 3)),
+        (Interval(0.4, 0.7), 0.8, (3, 3)),
+        (Interval(0.1, 0.4), Interval(0.2, 0.7), (1, 3)),
+    ],
+)
+def test_mirels_size_is_read_by_both_denominators_and_the_worse_counts(thickness, diameter, points):
+    told = {**full(thickness, "lytic", True), **facts(lesion_diameter_fraction=diameter)}
+    item = next(i for i in mirels(told, FEMUR, "femur.shaft").items if i.name == "size")
+    assert (item.low, item.high) == points
+    assert "by cortical thickness" in item.text
+    assert "by diameter of the bone" in item.text
+    assert "the worse counts" in item.text
+    assert set(item.facts) == {"cortical_thickness_fraction", "lesion_diameter_fraction"}
+
+
+def test_mirels_size_that_one_denominator_lacks_is_said():
+    alone = next(i for i in mirels(full(0.5, "lytic", True), FEMUR, "femur.shaft").items if i.name == "size")
+    assert "by diameter of the bone: not measured" in alone.text
+    neither = next(i for i in mirels(facts(), FEMUR, "femur.shaft").items if i.name == "size")
+    assert (neither.low, neither.high) == (1, 3)
+    assert neither.text.count("not measured") == 2
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_law_a_second_denominator_never_lowers_mirels(thickness, diameter):
+    one = mirels(full(thickness, "lytic", True), FEMUR, "femur.shaft").state
+    both = mirels({**full(thickness, "lytic", True), **facts(lesion_diameter_fraction=diameter)}, FEMUR, "femur.shaft").state
+    assert both.value >= one.value
+
+
+def test_published_accuracy_is_listed_study_by_study_and_each_row_has_its_source():
+    for name in ("mirels", "van_der_linden"):
+        for row in table(name)["published"]:
+            assert row["source"]
+            assert isinstance(row["verified"], bool)
+            assert any(key in row for key in ("sensitivity", "specificity"))
+    result = mirels(full(0.5, "lytic", False), FEMUR, "femur.shaft")
+    for said in (
+        "sensitivity 71 %, specificity 50 %",
+        "sensitivity 14.5 %, specificity 82.9 %",
+        "sensitivity 84 %, specificity 80 %",
+    ):
+        assert said in result.accuracy
+    assert {"nazarian-2015", "evans-2008", "hoban-2022", "tat-2023"} <= set(result.quotes)
+    film = van_der_linden(facts(axial_cortical_mm=31.0, circumferential_cortical_fraction=0.2), FEMUR, "")
+    assert "sensitivity 86 %, specificity 50 %, positive predictive value 20 %, negative predictive value 96 %" in film.accuracy
+
+
+# --- films and CT
+
+
+def from_image(name, state):
+    return {name: Fact(name, state, origins=(Origin("image", "axial slice 3", place_mm=(0.0, 0.0, 0.0)),))}
+
+
+def from_chart(name, state):
+    return {name: Fact(name, state, origins=(Origin("chart", "lesion L1"),))}
+
+
+NOT_VALIDATED = "film threshold on a CT length: not validated"
+
+
+def test_film_thresholds_on_ct_lengths_are_never_applied_silently():
+    ct = {
+        **facts(),
+        **from_image("axial_cortical_mm", Known(40.0)),
+        **from_image("circumferential_cortical_fraction", Known(0.35)),
+    }
+    result = van_der_linden(ct, FEMUR, "femur.shaft")
+    assert all(NOT_VALIDATED in item.text for item in result.items)
+    assert result.action.startswith(NOT_VALIDATED)
+    chart = {
+        **facts(),
+        **from_chart("axial_cortical_mm", Known(40.0)),
+        **from_chart("circumferential_cortical_fraction", Known(0.35)),
+    }
+    told = van_der_linden(chart, FEMUR, "femur.shaft")
+    assert not any(NOT_VALIDATED in item.text for item in told.items)
+    assert all("from the chart" in item.text for item in told.items)
+    assert told.state == result.state == Known(1)
+    mixed = van_der_linden({**chart, **from_image("axial_cortical_mm", Known(40.0))}, FEMUR, "femur.shaft")
+    assert [NOT_VALIDATED in item.text for item in mixed.items] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("around", "expected"),
+    [(0.29, Known("not met")), (0.3, Known("met")), (Interval(0.2, 0.4), OneOf(("met", "not met"))), (0.5, Known("met"))],
+)
+def test_the_ct_study_stands_beside_with_its_own_thresholds(around, expected):
+    told = facts(
+        circumferential_cortical_fraction=around, axial_cortical_mm=44.0, cortical_thickness_fraction=1.0, fracture="none"
+    )
+    result = ct_involvement(told, FEMUR, "femur.shaft")
+    assert result.state == expected
+    met = {item.facts[0]: (item.low, item.high) for item in result.items}
+    assert met["axial_cortical_mm"] == (0, 0)  # 45 mm and more
+    assert met["cortical_thickness_fraction"] == (1, 1)
+    assert "never validated" in result.accuracy
+    assert "tatar-2014" in result.quotes
+    image = {**told, **from_image("circumferential_cortical_fraction", Known(0.5))}
+    assert "read on CT" in ct_involvement(image, FEMUR, "femur.shaft").items[0].text
+
+
+def test_the_ct_study_has_no_meaning_elsewhere_and_is_open_where_nothing_is_measured():
+    assert isinstance(ct_involvement(facts(long_bone=False), structure("sternum"), "").state, NotApplicable)
+    assert isinstance(ct_involvement(facts(fracture="present"), HUMERUS, "").state, NotApplicable)
+    unknown = ct_involvement(facts(), HUMERUS, "humerus.shaft")
+    assert isinstance(unknown.state, Unknown)
+    assert unknown.state.why.startswith("cannot tell: measure")
+    assert isinstance(ct_involvement({}, None, "").state, Unknown)

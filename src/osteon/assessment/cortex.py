@@ -202,7 +202,7 @@ def _walk(scene: Scene) -> Walk | str:
         return NO_CT
     if bone is None or scene.bone is None:
         return NO_BONE if scene.bone is None else f"cannot tell: outline the {scene.bone.name}"
-    outline = bone.with_array(_without_canal(bone.array, bool(scene.is_long_bone)))
+    outline = bone.with_array(without_canal(bone.array, bool(scene.is_long_bone)))
     vertices, areas = surface_of(outline)
     if len(vertices) == 0:
         return "cannot tell: the lesion does not lie near the outlined bone"
@@ -237,7 +237,7 @@ def _first_run(dense: Array) -> Array:
     return np.asarray((dense & ~ended).sum(1), float)
 
 
-def _without_canal(inside: Array, long_bone: bool) -> Array:
+def without_canal(inside: Array, long_bone: bool) -> Array:
     """Fill what the outline encloses, so that only its outer surface is left; in long bones also a canal open at the ends."""
     filled = ndimage.binary_fill_holes(inside)
     if long_bone:

@@ -1,6 +1,7 @@
 """What the lesion has done to the cortex, and whether it has left the bone.
 
-Each fact is read from one ``Cortex``. With contrast agent there are several readings, and the answer holds every one of them.
+Each fact is read from one ``Cortex``, those of the shaft of a long bone from its unrolled cortex. With contrast agent there are
+several readings, and the answer holds every one of them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from osteon.assessment.cortex import NO_BONE, Cortex, cortex_readings
+from osteon.assessment.cortex_map_measures import Measured
+from osteon.assessment.cortex_map_scene import MapReading, map_readings
 from osteon.assessment.measure_base import WIDENED, Scene, cut, family, threshold, thresholds
 from osteon.facts import Fact, Interval, Known, NotApplicable, OneOf, Origin, State, Unknown, possible, vocabulary
 from osteon.space.paths import distance_to
@@ -61,9 +64,10 @@ def cortex_loss_mm2(scene: Scene) -> Fact:
 
 
 def cortical_thickness_fraction(scene: Scene) -> Fact:
-    """Measure the largest part of the cortical thickness that is destroyed (95th percentile over the cortex touched).
+    """Measure the largest part of the cortical thickness that is destroyed.
 
-    A breach is 1. Otherwise an interval of half a voxel against the reference thickness either way.
+    In long bones from the unrolled cortex, over ``breach_least_mm2``; elsewhere the 95th percentile over the cortex touched, half
+    a voxel against the reference thickness either way. A breach is 1.
     """
 
     def read(cortex: Cortex) -> Reading:
@@ -78,13 +82,17 @@ def cortical_thickness_fraction(scene: Scene) -> Fact:
         place = scene.at(_middle(cortex, cortex.touched), f"reference thickness {cortex.reference_mm:.1f} mm")
         return state, (place,)
 
-    return _answer(scene, "cortical_thickness_fraction", read, measured=True)
+    def unrolled(cortex: Cortex, made: MapReading) -> Reading:
+        return read(cortex) if cortex.is_breached else _told(scene, made, made.read.thickness, 2)
+
+    return _answer(scene, "cortical_thickness_fraction", read, measured=True, unrolled=unrolled)
 
 
 def axial_cortical_mm(scene: Scene) -> Fact:
     """Measure how far involved cortex extends along the axis of a long bone [mm].
 
-    An interval over the spread of ``involved_loss_fraction``.
+    From the unrolled cortex: the longest run at one angle with less than two thirds of the thickness, along the surface. Where a
+    bone cannot be unrolled, the extent of its surface points, over the spread of ``involved_loss_fraction``.
     """
     name = "axial_cortical_mm"
     elsewhere = _no_long_bone(scene, name)
@@ -100,13 +108,23 @@ def axial_cortical_mm(scene: Scene) -> Fact:
         places = scene.at(cortex.points[low], "one end"), scene.at(cortex.points[high], "other end")
         return _span(extents, 1), places
 
-    return elsewhere or _answer(scene, name, read, measured=True)
+    def unrolled(_: Cortex, made: MapReading) -> Reading:
+        state, places = _told(scene, made, made.read.along_mm, 1)
+        cells = np.argwhere(made.read.along_mm.cells)
+        if not len(cells):
+            return state, places
+        ends = made.found.points_mm[tuple(cells[0])], made.found.points_mm[tuple(cells[-1])]
+        said = places[0].where.partition(": axial slice")[0]
+        return state, (scene.at(ends[0], f"one end, {said}"), scene.at(ends[1], f"other end, {said}"))
+
+    return elsewhere or _answer(scene, name, read, measured=True, unrolled=unrolled)
 
 
 def circumferential_cortical_fraction(scene: Scene) -> Fact:
-    """Measure the largest part of the circumference of a long bone whose cortex is involved, over slabs across its axis.
+    """Measure the largest part of the circumference of a long bone whose cortex is involved.
 
-    An interval over the spread of ``involved_loss_fraction``.
+    From the unrolled cortex: the share of one slice with less than half of the thickness. Where a bone cannot be unrolled, the
+    share of the surface in slabs across its axis, over the spread of ``involved_loss_fraction``.
     """
     name = "circumferential_cortical_fraction"
     elsewhere = _no_long_bone(scene, name)
@@ -120,11 +138,52 @@ def circumferential_cortical_fraction(scene: Scene) -> Fact:
         worst = (slab == int(np.argmax(parts[0]))) & _over_spread(cortex)[0]
         return state, (scene.at(cortex.points[worst].mean(0), "worst slab"),) if worst.any() else ()
 
-    return elsewhere or _answer(scene, name, read, measured=True)
+    def unrolled(_: Cortex, made: MapReading) -> Reading:
+        return _told(scene, made, made.read.around, 3)
+
+    return elsewhere or _answer(scene, name, read, measured=True, unrolled=unrolled)
 
 
-def _answer(scene: Scene, name: str, read: Callable[[Cortex], Reading], measured: bool = False) -> Fact:
-    """Return what every reading of the cortex leaves open; a measured figure is refused where voxels are too long for it."""
+def lesion_diameter_fraction(scene: Scene) -> Fact:
+    """Measure the width of the lesion over that of a long bone, in the worst of many projections across its axis.
+
+    As a film would show it. Needs the unrolled cortex: there is no other way to it.
+    """
+    name = "lesion_diameter_fraction"
+    elsewhere = _no_long_bone(scene, name)
+    if elsewhere:
+        return elsewhere
+    made = map_readings(scene)
+    if isinstance(made, str):
+        return scene.fact(name, Unknown(made))
+    state, places = _told(scene, made[0], made[0].read.diameter, 2)
+    return scene.fact(name, state, *places)
+
+
+def _told(scene: Scene, made: MapReading, one: Measured, digits: int) -> Reading:
+    """Return one measure of the unrolled cortex; open upwards where the lesion reaches the end of what is seen of the bone."""
+    high = one.high
+    if made.found.open_ended:
+        high = 1.0 if one.high <= 1.0 and digits > 1 else float(vocabulary()["axial_cortical_mm"].domain[1])
+    state = _span([one.low, high], digits)
+    if not one.cells.any():
+        return state, ()
+    doubt = "" if made.found.resolved else "; open: the image shows no cortex on part of the healthy surface"
+    said = f"unrolled, best {one.best:.{digits}f}, {one.where}, against {made.found.reference}{doubt}"
+    return state, (scene.at(made.found.points_mm[one.cells].mean(0), said),)
+
+
+def _answer(
+    scene: Scene,
+    name: str,
+    read: Callable[[Cortex], Reading],
+    measured: bool = False,
+    unrolled: Callable[[Cortex, MapReading], Reading] | None = None,
+) -> Fact:
+    """Return what every reading of the cortex leaves open; a measured figure is refused where voxels are too long for it.
+
+    Where the cortex can be unrolled and ``unrolled`` says how to read it there, that is what counts.
+    """
     readings = cortex_readings(scene)
     if isinstance(readings, str):
         return scene.fact(name, Unknown(readings))
@@ -133,9 +192,15 @@ def _answer(scene: Scene, name: str, read: Callable[[Cortex], Reading], measured
         most = threshold("cortex_slices_mm")
         why = f"cannot tell: voxels of {longest:.3g} mm do not measure a cortex; needs a CT with slices of at most {most:g} mm"
         return scene.fact(name, Unknown(why))
-    told = [read(cortex) for cortex in readings]
+    maps = map_readings(scene) if unrolled and scene.is_long_bone else "no long bone"
+    if unrolled is None or isinstance(maps, str):
+        told = [read(cortex) for cortex in readings]
+    else:
+        told = [unrolled(cortex, made) for cortex, made in zip(readings, maps, strict=True)]
     state = _widest(name, [one for one, _ in told])
     origins = next((places for _, places in told if places), ())
+    if unrolled is not None and scene.is_long_bone and isinstance(maps, str):
+        origins = tuple(replace(origin, where=f"{origin.where}; from the surface, not unrolled: {maps}") for origin in origins)
     if readings[0].left_out > 0:
         label = f"without the {100 * readings[0].left_out:.0f} % of the cortex there that lie in streaks of metal"
         seen = origins or (scene.at(scene.centre_mm, "whole lesion"),)

@@ -30,14 +30,16 @@ from osteon.report.journey_json import write_json
 from osteon.report.ledgers_section import TRUTH, ledgers_of
 from osteon.report.planes import centre_of, extent_mm, needle_planes, standard_planes
 from osteon.report.prescription_files import field_of, poses_of, stems, write_plan_files
-from osteon.report.references import References, mentions, references_of
+from osteon.report.references import References, mentions, references_of, references_to
 from osteon.report.sketch import body_sketch
+from osteon.report.strength_section import sections_of, sources_of
 from osteon.report.surface import view_3d
 from osteon.selection.explain import label
 from osteon.selection.verdicts import Verdict
 from osteon.space.anatomy import Anatomy, Field, structure, structures
 
 if TYPE_CHECKING:
+    from osteon.assessment.strength_results import Strength
     from osteon.pathway import Journey
 
 IDENTIFIER = re.compile(r"\b(?:" + "|".join(sorted((s for s in structures() if "_" in s), key=len, reverse=True)) + r")\b")
@@ -115,6 +117,22 @@ def render(journey: Journey, files: Iterable[str] = ()) -> str:
         provenance=journey.provenance,
         policy=journey.verdicts.policy,
         policies=sorted({v.policy for v in journey.verdicts.verdicts}, key=lambda p: (p != journey.verdicts.policy, p)),
+    )
+
+
+def strength_page(strength: Strength) -> str:
+    """Return one strength as a page of its own."""
+    references = references_to(sources_of([strength]))
+    return (
+        _environment(references)
+        .get_template("strength_page.html.j2")
+        .render(
+            bone=strength.case.bone.name,
+            research=RESEARCH,
+            version=__version__,
+            sections=sections_of([strength]),
+            references=references,
+        )
     )
 
 
@@ -205,6 +223,7 @@ def _lesion(journey: Journey, assessed: LesionAssessment) -> dict[str, Any]:
     plans = [p for p in journey.plans if p.lesion_id == assessed.lesion_id]
     simulated = shown_first(plans)
     place = content.place_in_words(given, assessed)
+    strengths = journey.strengths.get(assessed.lesion_id, ())
     side = given.bone.side if given is not None and given.bone is not None else None
     told = facts["side"].value if side is None and "side" in facts else side
     chosen = simulated[0] if simulated else None
@@ -224,6 +243,8 @@ def _lesion(journey: Journey, assessed: LesionAssessment) -> dict[str, Any]:
         "scores": [s for s in assessed.scores if not isinstance(s.state, NotApplicable)],
         "scores_apart": [s for s in assessed.scores if isinstance(s.state, NotApplicable)],
         "assumed": content.assumed_facts(facts),
+        "strengths": sections_of(strengths, _cortex(assessed) if strengths else None),
+        "why_no_strength": _why_no_strength(journey, assessed),
         "treatments": treatments_section.section_of(journey, assessed.lesion_id),
         "questions": content.questions_of(journey, assessed.lesion_id),
         "steps": content.steps_of(journey, assessed.lesion_id),
@@ -236,6 +257,35 @@ def _lesion(journey: Journey, assessed: LesionAssessment) -> dict[str, Any]:
         "ended": [(plan_content.heading(p), plan_content.ended_rows(p)) for p in plans],
         "pareto": [(plan_content.heading(p), p.paths, _picture(pareto(p.paths))) for p in plans if p.paths is not None],
     }
+
+
+def _cortex(assessed: LesionAssessment) -> Picture | None:
+    """Return the unrolled cortex of a long bone round the lesion; None where it cannot be told."""
+    from osteon.assessment.cortex_map_scene import map_readings
+    from osteon.assessment.measure_base import Scene
+    from osteon.report.cortex_figure import cortex_figure
+
+    anatomy = assessed.anatomy
+    bone = structures().get(str(assessed.facts["bone"].value)) if "bone" in assessed.facts else None
+    if bone is None or anatomy.image is None or not anatomy.has(structure("lesion")):
+        return None
+    found = map_readings(Scene(anatomy, bone, "", "CT", contrast=anatomy.contrast))
+    return None if isinstance(found, str) else cortex_figure(found[0].found)
+
+
+def _why_no_strength(journey: Journey, assessed: LesionAssessment) -> str:
+    """Return why there is no strength, and what to do; empty where there is one."""
+    if journey.strengths.get(assessed.lesion_id):
+        return ""
+    if assessed.lesion_id not in journey.strengths:
+        return "Not computed in this run: leave --no-strength out."
+    if assessed.anatomy.image is None:
+        return "Cannot tell: there is no CT. Only a CT tells density."
+    bone = assessed.facts["bone"].value if "bone" in assessed.facts else None
+    known = structures().get(str(bone))
+    if known is None or not assessed.anatomy.has(known):
+        return f"Cannot tell: outline the {known.name if known is not None else 'bone of this lesion'}."
+    return f"Cannot tell: no load case is made for the {known.name}."
 
 
 def _picture(picture: Picture | None) -> dict[str, str] | None:

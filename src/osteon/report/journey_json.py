@@ -20,6 +20,7 @@ from osteon.facts import Interval, Known, NotApplicable, OneOf, Unknown
 if TYPE_CHECKING:
     from osteon.pathway import Journey
 from osteon.report.references import references_of
+from osteon.report.strength_json import as_numbers
 from osteon.selection.combine import combinations
 from osteon.selection.dominance import compared, covered
 from osteon.selection.explain import one_line
@@ -46,8 +47,9 @@ def as_json(journey: Journey) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``schema``, ``case``, ``assessment``, ``request``, ``verdicts``, ``treatments`` (what is stated of each row), ``beside``
-        (by lesion: rows that others cover, orders and intervals), ``at_hand``, ``next_steps``, ``plans``, ``references``,
+        ``schema``, ``case``, ``assessment``, ``strength`` (by lesion), ``request``, ``verdicts``, ``treatments`` (what is stated
+        of each row), ``beside`` (by lesion: rows that others cover, orders and intervals), ``at_hand``, ``next_steps``,
+        ``plans``, ``references``,
         ``provenance``; equal between two runs but for ``provenance.run``.
     """
     references = references_of(journey)
@@ -55,6 +57,7 @@ def as_json(journey: Journey) -> dict[str, Any]:
         "schema": SCHEMA,
         "case": _case(journey.case),
         "assessment": {"lesions": [_plain(each) for each in journey.assessment.lesions]},
+        "strength": {lesion: [as_numbers(each) for each in found] for lesion, found in journey.strengths.items()},
         "request": _plain(journey.request),
         "verdicts": _verdicts(journey.verdicts),
         "treatments": {name: _profile(name) for name in dict.fromkeys(v.treatment for v in journey.verdicts.verdicts)},

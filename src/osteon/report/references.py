@@ -11,6 +11,7 @@ from osteon.errors import MissingError
 from osteon.evidence.source import Paper, cite, quote_keys, source_ids, text
 from osteon.planning.plan import Plan
 from osteon.report.ledgers_section import ledgers_of
+from osteon.report.strength_section import sources_of as strength_sources
 from osteon.report.treatments_section import groups_of, sources_of
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def keys_of(journey: Journey) -> list[str]:
             keys.update(split_keys(required.quotes) + _quoted(required.text))
     for plan in journey.plans:
         keys.update(_of_plan(plan))
+    for strengths in journey.strengths.values():
+        keys.update(split_keys(strength_sources(strengths)))
     for account in ledgers_of(journey.case).accounts:
         keys.update(split_keys([*account.sources, *(s for check in account.checks for s in check.sources)]))
     return sorted(keys)
@@ -110,7 +113,12 @@ def split_keys(sources: Iterable[str]) -> list[str]:
 
 def references_of(journey: Journey) -> References:
     """Return the numbered list of exactly the papers that this journey used."""
-    found, unknown = _papers(keys_of(journey))
+    return references_to(keys_of(journey))
+
+
+def references_to(sources: Iterable[str]) -> References:
+    """Return the numbered list of the papers behind some source fields."""
+    found, unknown = _papers(split_keys(sources))
     ordered = sorted(found, key=lambda paper: paper.id)
     listed = tuple(Reference(i, paper, text(paper)) for i, paper in enumerate(ordered, start=1))
     return References(listed, tuple(unknown))

@@ -13,6 +13,7 @@ from osteon.pathway import Journey
 from osteon.planning.plan import Plan
 from osteon.report import words
 from osteon.report.content import alarms, holdings, step_does
+from osteon.report.strength_section import brief
 from osteon.selection.explain import STATUS_ORDER, label, one_line, outside, status_words
 from osteon.selection.next_steps import cheapest, next_steps
 from osteon.selection.verdicts import Verdict
@@ -174,6 +175,9 @@ def print_summary(journey: Journey) -> None:
         for status in (s for s in STATUS_ORDER if any(v.status == s for v in listed)):
             named = ", ".join(f"{v.treatment}{' (on hold)' if v.on_hold else ''}" for v in listed if v.status == status)
             console.print(f"{lesion.lesion_id} {status_words(status)}: {named}", markup=False, highlight=False)
+    for lesion_id, strengths in journey.strengths.items():
+        for found in strengths:
+            console.print(f"{lesion_id} {brief(found)}", markup=False, highlight=False)
     for each in journey.plans:
         coverage = each.measures.get("coverage")
         share = "" if coverage is None else f", {100 * coverage.best:.0f} % of the target covered"

@@ -62,6 +62,7 @@ LABELS = {
     "axial_cortical_mm": "axial cortical involvement",
     "circumferential_cortical_fraction": "circumferential cortical involvement",
     "cortical_thickness_fraction": "destroyed part of the cortical thickness",
+    "lesion_diameter_fraction": "width of the lesion over that of the bone",
     "pain_refractory": "pain resists conventional treatment",
     "pain_concordant": "lesion corresponds to the pain",
     "pain_functional": "pain on loading",

@@ -26,8 +26,20 @@ CASES = (
     ReferenceCase("fibre", "Light of an interstitial fibre against the diffusion limit", "osteon.validation.fibre:run"),
     ReferenceCase("neumann", "Freezing against Neumann's plane front, and a case's energy", "osteon.validation.neumann:run"),
     ReferenceCase("line-sink", "Freezing round a line against the exponential integral", "osteon.validation.line_sink:run"),
+    ReferenceCase("elastic", "Voxel elasticity: exact fields, Lamé, theory of beams", "osteon.validation.elastic:run"),
+    ReferenceCase("plateau", "Load at which voxels give way against plastic limit loads", "osteon.validation.plateau:run"),
     ReferenceCase("littrup", "One and two cryoprobes in agar", "osteon.validation.littrup:run", slow=True),
     ReferenceCase("cryo-multi", "Three, four and thinner cryoprobes in agar", "osteon.validation.cryo_multi:run", slow=True),
+    ReferenceCase("calibration", "From Hounsfield numbers to density on known tissues", "osteon.validation.calibration:run"),
+    ReferenceCase(
+        "calibration-pelvis", "A real pelvis without phantom: its vertebrae", "osteon.validation.calibration_pelvis:run"
+    ),
+    ReferenceCase("cortex-map", "The unrolled cortex on tubes with known lesions", "osteon.validation.cortex_map:run", slow=True),
+    ReferenceCase(
+        "vertebra-measures",
+        "Collapse, share, shift and angle of a vertebra against phantoms",
+        "osteon.validation.vertebra_measures:run",
+    ),
 )
 
 

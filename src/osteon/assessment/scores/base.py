@@ -116,6 +116,22 @@ def not_told(source: Mapping[str, Any], why: str) -> ScoreResult:
     return ScoreResult(source["id"], source["name"], Unknown(why), (), why, "", ())
 
 
+def from_ct(facts: Mapping[str, Fact], name: str) -> bool:
+    """Tell whether a fact was read from the image, which means a CT for what is measured on the cortex."""
+    return name in facts and any(origin.kind == "image" for origin in facts[name].origins)
+
+
+def published(source: Mapping[str, Any]) -> str:
+    """Return the published accuracy of a score, one study after the other, from the rows of its YAML."""
+    words = {"sensitivity": "sensitivity", "specificity": "specificity", "ppv": "positive predictive value"}
+    words["npv"] = "negative predictive value"
+    told = []
+    for row in source["published"]:
+        figures = ", ".join(f"{said} {row[key]:g} %" for key, said in words.items() if key in row)
+        told.append(f"{row['text']}: {figures}{'' if row['verified'] else ' (not verified)'}")
+    return "; ".join(told)
+
+
 def span(low: float, high: float) -> str:
     """Return an interval of points in words."""
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"

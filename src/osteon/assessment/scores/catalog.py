@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from osteon.assessment.results import ScoreResult
 from osteon.assessment.scores import (
+    ct_involvement,
     escc,
     harrington_acetabulum,
     harrington_femur,
@@ -25,6 +26,7 @@ UNVERIFIED = "Its table was read in a public transcription, not in the paper its
 SCORES: Mapping[str, Score] = {
     "mirels": mirels.score,
     "van_der_linden": van_der_linden.score,
+    "ct_involvement": ct_involvement.score,
     "harrington_femur": harrington_femur.score,
     "harrington_acetabulum": harrington_acetabulum.score,
     "sins": sins.score,

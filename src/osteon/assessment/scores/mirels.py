@@ -14,12 +14,13 @@ from osteon.assessment.scores.base import (
     not_applicable,
     not_told,
     numbers,
+    published,
     span,
     state_of,
     table,
     total,
 )
-from osteon.facts import Fact, Interval, Known, State, possible
+from osteon.facts import Fact, Interval, Known, State, Unknown, possible
 from osteon.space.anatomy import Structure
 
 
@@ -29,7 +30,8 @@ def score(facts: Mapping[str, Fact], bone: Structure | None, region: str) -> Sco
     Parameters
     ----------
     facts : mapping of str to Fact
-        Reads long_bone, fracture, pain_vas, pain_functional, lesion_type and cortical_thickness_fraction.
+        Reads long_bone, fracture, pain_vas, pain_functional, lesion_type, cortical_thickness_fraction and
+        lesion_diameter_fraction.
     bone : Structure or None
         The bone that holds the lesion.
     region : str
@@ -54,14 +56,14 @@ def score(facts: Mapping[str, Fact], bone: Structure | None, region: str) -> Sco
         _site(source["site"], family(bone), region),
         _pain(source["pain"], state_of(facts, "pain_vas"), state_of(facts, "pain_functional")),
         _appearance(source["appearance"], state_of(facts, "lesion_type")),
-        _size(source["size"], state_of(facts, "cortical_thickness_fraction")),
+        _size(source["size"], facts),
     )
     state = total(items)
     low, high = sum(i.low for i in items), sum(i.high for i in items)
     action, quotes = _advice(source, low, high)
     if "present" in possible(fracture) or not isinstance(fracture, Known):
         action += "; only if there is no fracture yet"
-    return ScoreResult(source["id"], source["name"], state, items, action, source["accuracy"], tuple(quotes))
+    return ScoreResult(source["id"], source["name"], state, items, action, published(source), tuple(quotes))
 
 
 def _site(rows: Mapping[str, Any], bone: str, region: str) -> ScoreItem:
@@ -104,12 +106,25 @@ def _appearance(rows: Mapping[str, Any], kind: State) -> ScoreItem:
     return item("appearance", kind, points, " or ".join(left), "lesion_type")
 
 
-def _size(rows: Mapping[str, Any], fraction: State) -> ScoreItem:
-    told = numbers(fraction)
-    low, high = (0.0, 1.0) if told is None else told
-    points = [_third(rows, low), _third(rows, high)]
-    said = "fraction of the cortical thickness " + ("not measured" if told is None else span(round(low, 2), round(high, 2)))
-    return item("size", fraction, points, said, "cortical_thickness_fraction")
+def _size(rows: Mapping[str, Any], facts: Mapping[str, Fact]) -> ScoreItem:
+    """Return the points by either denominator; the worse counts; what is not measured is said and takes nothing off."""
+    low = high = 0
+    worse: State = Unknown()
+    said = []
+    for name, label in rows["denominators"].items():
+        told = numbers(state_of(facts, name))
+        if told is None:
+            said.append(f"by {label}: not measured")
+            continue
+        points = _third(rows, told[0]), _third(rows, told[1])
+        said.append(f"by {label} {span(round(told[0], 2), round(told[1], 2))}: {span(*points)}")
+        if (points[1], points[0]) > (high, low):
+            worse = state_of(facts, name)
+        low, high = max(low, points[0]), max(high, points[1])
+    if high == 0:
+        low, high = int(rows["below_third"]), int(rows["above_two_thirds"])
+        worse = state_of(facts, next(iter(rows["denominators"])))
+    return item("size", worse, (low, high), "; ".join(said) + "; the worse counts", *rows["denominators"])
 
 
 def _third(rows: Mapping[str, Any], fraction: float) -> int:
@@ -126,5 +141,10 @@ def _advice(source: Mapping[str, Any], low: int, high: int) -> tuple[str, list[s
     risk = f"risk of fracture within 6 months {rows[0]['said']}" + (f" to {rows[-1]['said']}" if len(rows) > 1 else "")
     notes = [source["action_note"]] + ([source["risk_note"]] if high >= 9 else [])
     text = "; or ".join(b["text"] for b in bands)
-    keys = [*source["quotes"], *(k for b in bands for k in b["quotes"]), *(r["source"] for r in rows), *source["accuracy_quotes"]]
+    keys = [
+        *source["quotes"],
+        *(k for b in bands for k in b["quotes"]),
+        *(r["source"] for r in rows),
+        *(r["source"] for r in source["published"]),
+    ]
     return f"{text}. {risk}. {'. '.join(notes)}", list(dict.fromkeys(keys))

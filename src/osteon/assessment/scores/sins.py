@@ -124,6 +124,8 @@ def _collapse(rows: Mapping[str, Any], facts: Mapping[str, Fact]) -> ScoreItem:
         points |= {int(rows["none_but_involved"])} if involved[1] > half else set()
         points |= {int(rows["none"])} if involved[0] <= half else set()
     said = "height lost not told" if told is None else f"{span(round(low * 100), round(high * 100))} % of the height lost"
+    if told is not None and low <= half <= high:
+        said = f"exactly half is given to neither class, both count; {said}"
     if low <= 0:
         shown = numbers(part)
         said += (

@@ -1,0 +1,1 @@
+"""How a bone is loaded: one file a family of load cases, built from the outline and the image."""
