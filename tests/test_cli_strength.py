@@ -253,6 +253,14 @@ def test_a_bone_at_the_edge_of_the_image_was_cut_or_sawn(tmp_path):
     assert told(image, outline, *BONE, *DENSITY, "--specimen", "--voxel-mm", STEP)["failure_load_n"]["best"] > 0
 
 
+def test_an_image_cropped_to_the_bone_on_all_sides_shows_it_whole(column_told, tmp_path):
+    values, mask = block(1000 * EQUAL)
+    z, y, x = (slice(int(i.min()), int(i.max()) + 1) for i in np.nonzero(mask))
+    found = told(*write(tmp_path, values[z, y, x], mask[z, y, x]), *BONE, *DENSITY, "--voxel-mm", STEP)
+    assert found["stiffness_n_per_mm"] == pytest.approx(column_told["stiffness_n_per_mm"], rel=1e-3)
+    assert any("cropped to it" in w for w in found["warnings"])
+
+
 def test_holes_of_the_outline_are_filled_and_said(column_told, tmp_path):
     values, mask = block(1000 * EQUAL)
     hollow = mask.copy()

@@ -130,7 +130,7 @@ def anatomy_of(asked: Asked) -> tuple[Anatomy, Calibration | None, LoadCase, tup
     check_one_piece(masks[bone], bone, notes)
     if asked.lesion is not None:
         check_not_cut(masks[bone], masks[LESION], image, bone)
-    if asked.specimen:
+    if asked.specimen or _cropped_round(masks[bone], bone, notes):
         image, masks, unreliable = _with_room(image, masks, unreliable)
     note_edge(masks[bone], bone, notes)
     finite = np.isfinite(image.array)
@@ -140,6 +140,15 @@ def anatomy_of(asked: Asked) -> tuple[Anatomy, Calibration | None, LoadCase, tup
         contrast=contrast if is_hu else False, unreliable=unreliable,
     )  # fmt: skip
     return anatomy, calibration, case, tuple(dict.fromkeys(notes))
+
+
+def _cropped_round(mask: Volume, bone: Structure, notes: list[str]) -> bool:
+    """Tell whether the image ends where the outline does on all six sides: it was cropped to the bone, which is whole."""
+    box = mask.box()
+    if box is None or any(s.start > 0 or s.stop < n for s, n in zip(box, mask.grid.shape, strict=True)):
+        return False
+    notes.append(f"The image ends on all six sides where the {bone.name} does: taken as cropped to it, and the bone as whole.")
+    return True
 
 
 def _bone(name: str) -> Structure:

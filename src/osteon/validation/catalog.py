@@ -40,6 +40,9 @@ CASES = (
         "Collapse, share, shift and angle of a vertebra against phantoms",
         "osteon.validation.vertebra_measures:run",
     ),
+    ReferenceCase(
+        "lytic-vertebra", "How much stiffness a lesion takes from a vertebra", "osteon.validation.lytic_vertebra:run", slow=True
+    ),
 )
 
 

@@ -229,7 +229,7 @@ def _cut(anatomy: Anatomy, bone: Volume, found: Vertebra, which: Structure) -> t
         raise InputError(
             f"The edge of the image cuts the body of {which.name} over {area / 100:.1f} cm².",
             "A cut is no end plate, and what is not in the image bears load too.",
-            "Use an image that holds the whole vertebra; a specimen that was sawn there needs an empty slice beyond the cut.",
+            "Use an image that holds the whole vertebra; say --specimen where it was sawn there.",
         )
     return (f"The edge of the image cuts {which.name} outside its body.",)
 
