@@ -75,7 +75,7 @@ def bone(name: str, anatomy: Anatomy, case: LoadCase, edge_mm: float, times: int
     if not count:
         return
     well_voxels = healed(voxels) if voxels.lesion.any() else None
-    well = None if well_voxels is None else run_bone(well_voxels, how, pose, draw, start=middle.curve)
+    well = None if well_voxels is None else run_bone(well_voxels, how, pose, draw)
     sampled = draws(case.bone, calibration, count, 0)
     began = time.perf_counter()
     spread = spread_of(

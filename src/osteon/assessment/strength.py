@@ -203,7 +203,7 @@ class _Work:
         now = run_bone(self.voxels, self.how, self.pose, draw, to_failure=to_failure)
         if now.run.ended in ("unconstrained", "stalled", "refused") or not np.isfinite(now.run.stiffness):
             return replace(begun, status="refused", why=now.run.why, now=now.run, ended=now.run.ended)
-        well_voxels, well = self._healed(now, to_failure)
+        well_voxels, well = self._healed(to_failure)
         self.observe("strength of the other side", 0.0)
         other, other_why = opposite_of(self, to_failure) if self.options.with_opposite else (None, "")
         spread, others = self._spread(now, well_voxels, well, to_failure)
@@ -227,7 +227,7 @@ class _Work:
         self.notes += [*self.voxels.notes, *now.placed.notes, *self.pose.doubts, *self.calibrated.notes, *said]
         return replace(done, rigidity=rigid, rigidity_ratio=ratio, notes=tuple(dict.fromkeys(self.notes)))
 
-    def _healed(self, now: Made, to_failure: bool) -> tuple[Voxels | None, Made | None]:
+    def _healed(self, to_failure: bool) -> tuple[Voxels | None, Made | None]:
         if not self.voxels.lesion.any():
             return None, None
         try:
@@ -237,7 +237,7 @@ class _Work:
             return None, None
         self.observe("strength healed", 0.0)
         draw = middle_draw(self.case.bone)
-        return voxels, run_bone(voxels, self.how, self.pose, draw, to_failure=to_failure, start=now.curve)
+        return voxels, run_bone(voxels, self.how, self.pose, draw, to_failure=to_failure)  # its own curve is drawn
 
     def _spread(
         self, now: Made, well_voxels: Voxels | None, well: Made | None, to_failure: bool
