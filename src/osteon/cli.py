@@ -456,19 +456,23 @@ def schema(what: Annotated[str, typer.Argument(help="case, journey or validate."
     print(resources.files(package).joinpath(name).read_text(encoding="utf-8"), end="")
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def validate(
-    name: Annotated[str, typer.Argument(help="A reference case, or all.")] = "all", as_json: AsJson = False, quiet: Quiet = False
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="A reference case, or all.")] = "all",
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Run reference cases: a number that nobody here wrote, ours beside it, the error."""
-    from osteon.validation.catalog import CASES, case
+    """Run reference cases: a number that nobody here wrote, ours beside it, the error. Some take options: interface --cl 3000."""
+    from osteon.validation.catalog import CASES, case, options_of
 
+    options = options_of(name, context.args)
     names = [entry.name for entry in CASES] if name == "all" else [name]
     failed = False
     trees = []
     with _progress(quiet or as_json) as observe:
         for each in names:
-            outcome = case(each)(lambda fraction, each=each: observe(f"validate {each}", fraction))  # type: ignore[misc]
+            outcome = case(each)(lambda fraction, each=each: observe(f"validate {each}", fraction), **options)
             failed |= not outcome.passed
             if as_json:
                 trees.append(outcome.as_json(__version__))

@@ -83,16 +83,26 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Option:
+    """What a case may be asked with: ``--name`` on the command line; its kind is that of the default."""
+
+    name: str
+    default: float | str
+    text: str
+
+
+@dataclass(frozen=True)
 class ReferenceCase:
-    """A case by name; ``run`` takes a progress callback (fraction done) and returns its rows."""
+    """A case by name; ``run`` takes a progress callback (fraction done), its options by name, and returns its rows."""
 
     name: str
     title: str
     where: str  # "module:function", imported only when asked for
     slow: bool = False
+    options: tuple[Option, ...] = ()
 
 
-Run = Callable[[Callable[[float], None]], Report]
+Run = Callable[..., Report]
 
 
 def print_report(outcome: Report) -> None:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import cast
 
 from osteon.errors import InputError
-from osteon.validation.base import ReferenceCase, Run
+from osteon.validation.base import Option, ReferenceCase, Run
 
+SOLID = (
+    Option("cl", 2800.0, "longitudinal speed of the bone [m/s]"),
+    Option("cs", 1550.0, "shear speed of the bone [m/s], 0 for a fluid"),
+    Option("rho", 1850.0, "density of the bone [kg/m3]"),
+    Option("c1", 1575.0, "speed of the tissue in front [m/s]"),
+    Option("rho1", 1090.0, "density of the tissue in front [kg/m3]"),
+    Option("angles", "", "angles of incidence [deg], with commas; every 5 and those of the table if left out"),
+)
+BENCHMARK = (
+    Option("case", "BM4", "BM1 to BM6 of the ITRUSST benchmark"),
+    Option("source", "SC1", "SC1, a bowl, or SC2, a disc"),
+)
 CASES = (
     ReferenceCase("pennes", "Bioheat against three exact solutions", "osteon.validation.pennes:run"),
     ReferenceCase("cem43", "Thermal dose against closed forms", "osteon.validation.cem43:run"),
@@ -43,7 +56,78 @@ CASES = (
     ReferenceCase(
         "lytic-vertebra", "How much stiffness a lesion takes from a vertebra", "osteon.validation.lytic_vertebra:run", slow=True
     ),
+    ReferenceCase("oneil", "Bowl and disc on their axis against O'Neil", "osteon.validation.oneil:run"),
+    ReferenceCase(
+        "interface",
+        "How much sound enters a solid, and how much of it as shear",
+        "osteon.validation.interface:run",
+        options=SOLID,
+    ),
+    ReferenceCase(
+        "array-steering", "An array of 256 elements: its focus, and what steering costs", "osteon.validation.array_steering:run"
+    ),
+    ReferenceCase(
+        "itrusst", "A bowl and a disc through water, skin and bone", "osteon.validation.itrusst:run", options=BENCHMARK
+    ),
+    ReferenceCase(
+        "acoustic-layers", "Sound through flat fluid and solid layers, two codings", "osteon.validation.acoustic_layers:run"
+    ),
 )
+
+
+def entry_of(name: str) -> ReferenceCase:
+    """Return the line of a reference case.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    for entry in CASES:
+        if entry.name == name:
+            return entry
+    raise InputError(
+        f"There is no reference case {name!r}.",
+        "Only listed cases have a published or exact number beside them.",
+        f"Use one of: {', '.join(entry.name for entry in CASES)}.",
+    )
+
+
+def options_of(name: str, words: Sequence[str]) -> dict[str, float | str]:
+    """Return the options of a case from the words ``--name value`` behind it.
+
+    Parameters
+    ----------
+    name : str
+        A reference case, or ``all``, which takes none.
+    words : sequence of str
+        As they stand on the command line.
+
+    Raises
+    ------
+    InputError
+        If the case has no such option, or a value is missing or no number.
+    """
+    known = {} if name == "all" else {option.name: option for option in entry_of(name).options}
+    pieces = [piece for word in words for piece in (word.split("=", 1) if word.startswith("--") else [word])]
+    found: dict[str, float | str] = {}
+    for flag, value in zip(pieces[::2], [*pieces[1::2], ""] if len(pieces) % 2 else pieces[1::2], strict=True):
+        option = known.get(flag.removeprefix("--")) if flag.startswith("--") else None
+        if option is None:
+            listed = ", ".join(f"--{each.name} ({each.text})" for each in known.values()) or "none but --json and --quiet"
+            raise InputError(
+                f"The reference case {name!r} has no option {flag!r}.", "It would be ignored.", f"It takes {listed}."
+            )
+        try:
+            found[option.name] = float(value) if isinstance(option.default, float) else value
+        except ValueError:
+            value = value or "nothing"
+            raise InputError(
+                f"The option --{option.name} of {name!r} was given as {value}.",
+                "It needs a number.",
+                f"Give {option.text}; {option.default:g} if left out.",
+            ) from None
+    return found
 
 
 def case(name: str) -> Run:
@@ -54,12 +138,5 @@ def case(name: str) -> Run:
     InputError
         If there is none of that name.
     """
-    for entry in CASES:
-        if entry.name == name:
-            module, _, function = entry.where.partition(":")
-            return cast(Run, getattr(import_module(module), function))
-    raise InputError(
-        f"There is no reference case {name!r}.",
-        "Only listed cases have a published or exact number beside them.",
-        f"Use one of: {', '.join(entry.name for entry in CASES)}.",
-    )
+    module, _, function = entry_of(name).where.partition(":")
+    return cast(Run, getattr(import_module(module), function))
