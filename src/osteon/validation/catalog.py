@@ -69,6 +69,7 @@ CASES = (
     ReferenceCase(
         "itrusst", "A bowl and a disc through water, skin and bone", "osteon.validation.itrusst:run", options=BENCHMARK
     ),
+    ReferenceCase("slab", "A solid plate in water: the full wave against the exact layer", "osteon.validation.slab:run"),
     ReferenceCase(
         "acoustic-layers", "Sound through flat fluid and solid layers, two codings", "osteon.validation.acoustic_layers:run"
     ),
