@@ -2,7 +2,7 @@
 
 Strength reference, section 4: cortical shell of 17 GPa, random porous inside of 50 to 3000 MPa with voids, a lytic hole. n voxels
 across and along; about 0.6 n^3 elements. The moduli are 41 steps, so that every code gets the same ones. Times are from modulus
-to result, best of 5 (3 above 1 M elements), on all threads and, up to 1 M, on one. Each size runs in a process of its own: its
+to result, best of 5 (3 above 1 M elements), on all threads and on one. Each size runs in a process of its own: its
 peak is resident memory with Python, numpy and numba in it (about 0.2 GB). Error: reaction against our own to 1e-9.
 
 Peers, one run each, same elements, moduli and supports, as many ranks as threads: parosol-py (GPL, extra `bench` only; wall time
@@ -110,19 +110,23 @@ def peers(n: int, found: dict, solver: str) -> bool:
 
 
 def main(sizes: list[int]) -> bool:
-    counts, seconds, most, same = [], [], numba.config.NUMBA_NUM_THREADS, True
+    counts, seconds, alone, most, same = [], [], [], numba.config.NUMBA_NUM_THREADS, True
     for n in [SMALL, *sizes]:
         found = ours(n, most)
         if n != SMALL:
             counts.append(found["elements"])
             seconds.append(found["seconds"])
-        if most > 1 and found["elements"] <= BIG:
-            ours(n, 1)
+        one = ours(n, 1) if most > 1 else found
+        if n != SMALL:
+            alone.append(one["seconds"])
         command = [sys.executable, __file__, "--peers", str(n), json.dumps(found), DIRECT if n == SMALL else ITERATIVE]
         same = subprocess.run(command, check=False).returncode == 0 and same
     if len(sizes) > 1:
-        slope = float(np.polyfit(np.log(counts), np.log(seconds), 1)[0])
-        print(f"slope of log time over log elements, {counts[0]} to {counts[-1]}: {slope:.3f} (wanted 0.95 to 1.10)")
+        slopes = [float(np.polyfit(np.log(counts), np.log(t), 1)[0]) for t in (alone, seconds)]
+        print(
+            f"slope of log time over log elements, {counts[0]} to {counts[-1]}: one thread {slopes[0]:.3f} (wanted 0.95 to 1.10), "
+            f"{most} threads {slopes[1]:.3f}: a second thread gains little on a small model"
+        )
     return same
 
 

@@ -15,6 +15,7 @@ from osteon.assessment.strength_voxels import depth_mm, healed, voxels_of
 from osteon.case.phantom import build
 from osteon.errors import ImageError, InputError, MissingError, NotOutlinedError, UnitError
 from osteon.facts import Fact, Known
+from osteon.jobs import Local, Serial
 from osteon.space.anatomy import Anatomy, Field, structure
 from osteon.space.volume import Volume
 from osteon.tissue.bone_density import Density
@@ -257,6 +258,23 @@ class TestBand:
         assert band.failure.n == 8
         assert band.ratio_healed.n == 8
         assert band.ratio_healed.high < 1.0
+
+    @pytest.mark.slow
+    def test_draws_to_failure_with_turned_caps(self, spine: Anatomy) -> None:
+        band = strength_of(spine, CASE, facts=NO_FRACTURE, calibration=LINE, options=Options(samples=3, band_by_failure=True))
+        assert "each draw run to failure" in band.band_from[0]
+        assert band.failure.n == 3
+        assert band.failure.low < band.failure.high
+
+    @pytest.mark.slow
+    def test_draws_are_the_same_by_one_process_and_by_two(self, spine: Anatomy) -> None:
+        one, two = (
+            strength_of(
+                spine, CASE, facts=NO_FRACTURE, calibration=LINE, options=Options(samples=2, band_by_failure=False), executor=each
+            )
+            for each in (Serial(), Local(2))
+        )
+        assert two.failure == one.failure
 
     def test_middle_draw_is_the_first_law(self) -> None:
         assert middle_draw(L3).law == "kopperdahl_2002_vertebra"

@@ -69,6 +69,8 @@ def run_bone(
             _linear_run(found, placed, voxels, builder.by_height), voxels, placed, model, caps, found, None, material.law_notes
         )
     over = PLATEAU_M if placed.quantity == "force" else None
+    if start is not None and start.displacement.shape != placed.support.mask.shape:  # turned caps: another box
+        start = None
     curve = collapse(model, caps, placed.support, most_factor=placed.most, plateau_over=over, start=start)
     found = Linear(curve.linear, curve.utilisation, curve.linear_solved)
     return Made(
