@@ -124,7 +124,7 @@ def main(sizes: list[int]) -> bool:
     if len(sizes) > 1:
         slopes = [float(np.polyfit(np.log(counts), np.log(t), 1)[0]) for t in (alone, seconds)]
         print(
-            f"slope of log time over log elements, {counts[0]} to {counts[-1]}: one thread {slopes[0]:.3f} (wanted 0.95 to 1.10), "
+            f"slope of log time over log elements, {counts[0]} to {counts[-1]}: one thread {slopes[0]:.3f} (wanted 0.95 to 1.1), "
             f"{most} threads {slopes[1]:.3f}: a second thread gains little on a small model"
         )
     return same

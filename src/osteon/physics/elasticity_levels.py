@@ -21,7 +21,7 @@ from scipy.sparse.linalg import splu
 from osteon.physics import elasticity_kernels as kernels
 
 Array = np.ndarray[Any, np.dtype[Any]]
-COARSEST = 3000  # unknowns solved directly
+COARSEST = 800  # unknowns solved directly
 ALONE = 3 * 32**3  # unknowns below which waiting for a second thread costs more than it does
 DEGREE = 3  # Chebyshev steps before and after
 SPAN = 10.0  # largest over smallest eigenvalue that the smoother damps
