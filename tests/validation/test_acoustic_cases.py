@@ -121,3 +121,13 @@ def test_the_wider_the_shells_the_nearer_they_are_to_flat_layers():
         errors.append(np.abs(shell - flat).max() / np.abs(flat).max())
     assert errors[0] / errors[1] == pytest.approx(2, rel=0.1)  # the difference goes as one over the radius
     assert errors[1] / errors[2] == pytest.approx(2, rel=0.1)
+
+
+def test_every_case_of_sound_prints_json():
+    """Rows may come from arrays; what is printed is plain numbers."""
+    import json
+
+    from osteon.validation import oneil
+
+    tree = oneil.run(lambda _: None).as_json("0")
+    assert json.loads(json.dumps(tree))["name"] == "oneil"

@@ -39,21 +39,21 @@ class Row:
     @property
     def error(self) -> float | None:
         """Ours minus reference."""
-        return None if self.reference is None else self.value - self.reference
+        return None if self.reference is None else float(self.value - self.reference)
 
     @property
     def passed(self) -> bool | None:
         """Whether the error is within tolerance; None where nothing can be said."""
         if self.reference is None or self.tolerance is None:
             return None
-        return abs(self.value - self.reference) <= self.tolerance
+        return bool(abs(self.value - self.reference) <= self.tolerance)
 
     def as_json(self) -> dict[str, Any]:
         """Return the row of ``osteon-validate/1``."""
         low = self.value if math.isnan(self.low) else self.low
         high = self.value if math.isnan(self.high) else self.high
         return {
-            "quantity": self.quantity, "value": self.value, "low": low, "high": high, "unit": self.unit,
+            "quantity": self.quantity, "value": float(self.value), "low": float(low), "high": float(high), "unit": self.unit,
             "definition": self.definition, "reference": self.reference, "reference_source": self.reference_source,
             "tolerance": self.tolerance, "error": self.error, "pass": self.passed,
         }  # fmt: skip
