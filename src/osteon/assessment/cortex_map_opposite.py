@@ -11,13 +11,10 @@ import numpy as np
 
 from osteon.assessment.cortex_map_expected import Expected, first_run, half_height, healthy_slices
 from osteon.assessment.cortex_map_rays import Rays, limit, rays
-from osteon.assessment.measure_base import Scene, cut, window_of
+from osteon.assessment.measure_base import Scene, cut, opposite, window_of
 from osteon.assessment.rigidity import bone_axis
 from osteon.errors import InputError, MissingError
-from osteon.space.anatomy import structures
 from osteon.space.volume import Array, Volume
-
-OTHER_SIDE = {"left": "right", "right": "left"}
 
 
 def opposite_rays(scene: Scene, here: Rays) -> Rays | str:
@@ -31,9 +28,9 @@ def opposite_rays(scene: Scene, here: Rays) -> Rays | str:
         Of its bone.
     """
     bone, image = scene.bone, scene.anatomy.image
-    if bone is None or bone.side is None or image is None:
+    other = None if bone is None else opposite(bone)
+    if other is None or image is None:
         return "the bone has no opposite"
-    other = structures()[f"{bone.id.removesuffix(bone.side)}{OTHER_SIDE[bone.side]}"]
     if not scene.anatomy.has(other):
         return f"the {other.name} is not outlined"
     whole = scene.anatomy.mask(other)

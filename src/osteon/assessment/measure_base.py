@@ -11,7 +11,7 @@ import numpy as np
 from osteon.assessment.results import RequiredStructure
 from osteon.evidence.value import Value, values_in
 from osteon.facts import Fact, NotApplicable, Origin, State, Unknown, vocabulary
-from osteon.space.anatomy import Anatomy, Structure
+from osteon.space.anatomy import Anatomy, Structure, structures
 from osteon.space.paths import Point, gap_mm
 from osteon.space.volume import Array, Grid, Volume, Window
 
@@ -182,3 +182,10 @@ def family(bone: Structure) -> str:
     if head == "vertebra":
         return f"vertebra_{tail[0]}"
     return "rib" if head == "rib" else name
+
+
+def opposite(bone: Structure) -> Structure | None:
+    """Return the same bone of the other side; None where it has none."""
+    if bone.side is None:
+        return None
+    return structures()[f"{bone.id.removesuffix(bone.side)}{'right' if bone.side == 'left' else 'left'}"]

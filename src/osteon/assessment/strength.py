@@ -36,7 +36,6 @@ from osteon.tissue.calibration import Calibration
 
 GRAVITY = 9.80665
 RELATIVE = "no threshold is validated for this load: only the change against the same bone without its lesion is told"
-FRACTURE_FIRST = "Is there a fracture? These numbers hold only if there is none."
 Observe = Callable[[str, float], None]
 
 
@@ -175,7 +174,7 @@ def _status(anatomy: Anatomy, case: LoadCase, how: Builder, fracture: FractureSt
     if not how.absolute:
         return "relative_only", RELATIVE
     if fracture.status == "asked":
-        return "if_no_fracture", fracture.sentence or FRACTURE_FIRST
+        return "if_no_fracture", fracture.sentence
     return "prediction", ""
 
 

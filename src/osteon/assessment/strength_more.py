@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from osteon.assessment.loads.base import Builder, Placed, Voxels
-from osteon.assessment.measure_base import LONG_BONES, family
+from osteon.assessment.measure_base import LONG_BONES, family, opposite
 from osteon.assessment.rigidity import Rigidity, RigidityRatio, against, bone_axis, rigidity
 from osteon.assessment.strength_material import middle_draw
 from osteon.assessment.strength_results import Assumed
 from osteon.assessment.strength_run import Made, run_bone
 from osteon.assessment.strength_voxels import settings, voxels_of
 from osteon.errors import OsteonError
-from osteon.space.anatomy import Structure, structure, structures
+from osteon.space.anatomy import structure
 from osteon.space.volume import Array, Volume
 from osteon.tissue.bone_laws import Law
 
@@ -32,20 +32,12 @@ WORDS = {
 }  # fmt: skip
 
 
-def other_side(bone: Structure) -> Structure | None:
-    """Return the same bone of the other side; None where it has none."""
-    if bone.side is None:
-        return None
-    name = bone.id.replace(bone.side, "right" if bone.side == "left" else "left")
-    return structures().get(name)
-
-
 def opposite_of(work: _Work, to_failure: bool) -> tuple[Made | None, str]:
     """Return the run of the bone of the other side, or why there is none.
 
     It is never taken for healthy in silence: the sentence says whether anybody looked.
     """
-    bone = other_side(work.case.bone)
+    bone = opposite(work.case.bone)
     if bone is None:
         return None, f"the {work.case.bone.name} has no other side"
     if not work.anatomy.has(bone):

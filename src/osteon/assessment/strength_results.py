@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from osteon.assessment.fracture_hint import FractureState
-from osteon.assessment.loads.base import LoadCase, Point, Pose, Quantity
+from osteon.assessment.loads.base import LoadCase, Pose, Quantity
 from osteon.assessment.rigidity import Rigidity, RigidityRatio
 from osteon.evidence.value import Band
 from osteon.space.volume import Array, Grid
@@ -220,12 +220,3 @@ class Strength:
     assumptions: tuple[Assumed, ...] = ()
     notes: tuple[str, ...] = ()
     ended: str = ""
-
-    @property
-    def middle_mm(self) -> Point | None:
-        """The middle of the load's landmarks, LPS mm; None where there is no pose."""
-        if self.pose is None or not self.pose.landmarks:
-            return None
-        points = list(self.pose.landmarks.values())
-        x, y, z = (sum(p[i] for p in points) / len(points) for i in range(3))
-        return x, y, z

@@ -12,7 +12,7 @@ from osteon.assessment.strength_material import Draw, material_of
 from osteon.assessment.strength_results import Maps, Run
 from osteon.assessment.strength_voxels import setting
 from osteon.physics.collapse import Caps, Curve, Linear, collapse, linear
-from osteon.physics.elasticity import Model, Solved, Support, element_stress
+from osteon.physics.elasticity import Model, Solved, Support, element_stress, nodes_of
 from osteon.space.volume import Array, Grid, box_of
 
 LINEAR_TOLERANCE = 1e-6
@@ -163,12 +163,7 @@ def _linear_load(found: Linear, placed: Placed, voxels: Voxels, by_height: bool)
 
 def _size(found: Linear, voxels: Voxels) -> tuple[int, int, float]:
     kept = found.solved.kept
-    nodes = np.zeros([n + 1 for n in kept.shape], bool)
-    for z in (slice(0, -1), slice(1, None)):
-        for y in (slice(0, -1), slice(1, None)):
-            for x in (slice(0, -1), slice(1, None)):
-                nodes[z, y, x] |= kept
-    return int(nodes.sum()), int(kept.sum()), float((voxels.bone & kept).sum()) * voxels.edge_mm**3 / 1e3
+    return int(nodes_of(kept).sum()), int(kept.sum()), float((voxels.bone & kept).sum()) * voxels.edge_mm**3 / 1e3
 
 
 def _dropped(solved: Solved, voxels: Voxels) -> tuple[str, ...]:

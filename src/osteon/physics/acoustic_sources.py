@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from osteon.errors import InputError
+from osteon.physics.acoustic_layers import HIGHEST_HZ
 
 Array = np.ndarray[Any, np.dtype[Any]]
 GOLDEN_RAD = math.pi * (3.0 - math.sqrt(5.0))
-HIGHEST_HZ = 100e6
 
 
 @dataclass(frozen=True, eq=False)

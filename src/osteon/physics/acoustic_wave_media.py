@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from osteon.errors import InputError
+from osteon.physics.acoustic_layers import HIGHEST_HZ
 
 Array = np.ndarray[Any, np.dtype[Any]]
-HIGHEST_HZ = 100e6  # above it tissue is no continuum
 PLANES = 16  # worked out at once
 PASSIVE = 1e-6  # of the modulus: a gain below it is rounding
 

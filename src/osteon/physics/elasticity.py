@@ -151,18 +151,18 @@ def solve(
     """
     check(model, support, forces, start, tolerance)
     solid = model.modulus_pa > 0.0
-    mask = np.asarray(support.mask, bool) & _nodes_of(solid)[..., None]
+    mask = np.asarray(support.mask, bool) & nodes_of(solid)[..., None]
     pull = np.zeros(mask.shape, bool) if forces is None else np.asarray(forces) != 0.0
-    if (pull & ~_nodes_of(solid)[..., None]).any():
+    if (pull & ~nodes_of(solid)[..., None]).any():
         raise InputError(
-            f"{int((pull & ~_nodes_of(solid)[..., None]).any(-1).sum())} loaded nodes have no element.",
+            f"{int((pull & ~nodes_of(solid)[..., None]).any(-1).sum())} loaded nodes have no element.",
             "A force on nothing would be lost, and the result would belong to a smaller load.",
             "Move the forces to nodes of elements.",
         )
     given = np.where(mask, support.displacement_m, 0.0)
     bodies = find_bodies(solid, mask, given, pull)
     moves = bool(given.any())
-    mask &= _nodes_of(bodies.kept)[..., None]
+    mask &= nodes_of(bodies.kept)[..., None]
     given[~mask] = 0.0
     if bodies.loose or (moves and not given.any() and not pull.any()):
         return _unconstrained(mask.shape, bodies)
@@ -182,8 +182,8 @@ def solve(
         return _conclude(system, u, b, bodies, given, iterations, residual, tolerance)
 
 
-def _nodes_of(elements: Array) -> Array:
-    """Return the nodes of elements."""
+def nodes_of(elements: Array) -> Array:
+    """Return the nodes of elements: bool, one longer than ``elements`` along each axis."""
     nodes = np.zeros([n + 1 for n in elements.shape], bool)
     ends = (slice(0, -1), slice(1, None))
     for z in ends:

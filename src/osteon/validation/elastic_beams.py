@@ -22,7 +22,7 @@ import math
 
 import numpy as np
 
-from osteon.physics.elasticity import Model
+from osteon.physics.elasticity import Model, nodes_of
 from osteon.validation.base import Row
 from osteon.validation.elastic_models import (
     MODULUS_PA,
@@ -31,7 +31,6 @@ from osteon.validation.elastic_models import (
     Array,
     centres_mm,
     nodes_mm,
-    nodes_of,
     nothing,
     pins,
     plates,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from osteon.physics.elasticity import Model, element_stress
+from osteon.physics.elasticity import Model, element_stress, nodes_of
 from osteon.validation.base import Row
 from osteon.validation.elastic_models import (
     MODULUS_PA,
@@ -22,7 +22,6 @@ from osteon.validation.elastic_models import (
     Array,
     centres_mm,
     nodes_mm,
-    nodes_of,
     nothing,
     slope,
     solved,

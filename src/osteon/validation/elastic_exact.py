@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from osteon.physics.elasticity import Model, element_stress
+from osteon.physics.elasticity import Model, element_stress, nodes_of
 from osteon.physics.elasticity_levels import elasticity_matrix
 from osteon.validation.base import Row
 from osteon.validation.elastic_models import (
@@ -17,7 +17,6 @@ from osteon.validation.elastic_models import (
     TIGHT,
     Array,
     nodes_mm,
-    nodes_of,
     pins,
     plates,
     slope,

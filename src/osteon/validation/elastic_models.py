@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from osteon.errors import NumericalError
-from osteon.physics.elasticity import Model, Solved, Support, solve
+from osteon.physics.elasticity import Model, Solved, Support, nodes_of, solve
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Ends = tuple[Array, Array]  # which displacements are prescribed, and to what
@@ -43,16 +43,6 @@ def plates(shape: Sequence[int], low: int, high: int, move_m: float, pinned: Seq
     for z, y, x, axis in pinned:
         mask[z, y, x, axis] = True
     return mask, given
-
-
-def nodes_of(solid: Array) -> Array:
-    """Return the nodes of elements."""
-    nodes = np.zeros([n + 1 for n in solid.shape], bool)
-    for z in (0, 1):
-        for y in (0, 1):
-            for x in (0, 1):
-                nodes[z : z + solid.shape[0], y : y + solid.shape[1], x : x + solid.shape[2]] |= solid
-    return nodes
 
 
 def pins(solid: Array, low: int) -> list[tuple[int, int, int, int]]:

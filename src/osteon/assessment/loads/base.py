@@ -31,6 +31,11 @@ def settings() -> Mapping[str, Value]:
     return values_in("osteon.assessment.loads", "loads.yaml")
 
 
+def number(name: str) -> float:
+    """Return one number of ``loads.yaml``, in its unit."""
+    return settings()[name].number
+
+
 @dataclass(frozen=True)
 class LoadCase:
     """What is asked of which bone.

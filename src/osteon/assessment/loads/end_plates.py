@@ -8,13 +8,8 @@ from typing import cast
 import numpy as np
 from scipy import ndimage
 
-from osteon.assessment.loads.base import settings
+from osteon.assessment.loads.base import number
 from osteon.space.volume import Array
-
-
-def number(name: str) -> float:
-    """Return one number of ``loads.yaml``, in its unit."""
-    return settings()[name].number
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,13 +16,12 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from osteon.assessment.loads.base import Added, Builder, LoadCase, Placed, Point, Pose, Variation, Voxels, settings
+from osteon.assessment.loads.base import Added, Builder, LoadCase, Placed, Point, Pose, Variation, Voxels, number, settings
 from osteon.assessment.loads.landmarks_femur import Femur, angle_deg, femur_of, full_end, point, sections, unit
-from osteon.assessment.loads.landmarks_head import number
-from osteon.assessment.loads.nodes import frame_of, lines_of, nodes_of, without_specks
+from osteon.assessment.loads.nodes import frame_of, lines_of, without_specks
 from osteon.errors import InputError
 from osteon.evidence.value import Value
-from osteon.physics.elasticity import Support
+from osteon.physics.elasticity import Support, nodes_of
 from osteon.space.anatomy import Anatomy
 from osteon.space.volume import Array
 

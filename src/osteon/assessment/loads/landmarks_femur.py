@@ -12,8 +12,8 @@ from typing import cast
 import numpy as np
 from scipy import ndimage
 
-from osteon.assessment.loads.base import Point
-from osteon.assessment.loads.landmarks_head import Sphere, checked_head, find_head, number, surface_points
+from osteon.assessment.loads.base import Point, number
+from osteon.assessment.loads.landmarks_head import Sphere, checked_head, find_head, surface_points
 from osteon.assessment.loads.nodes import outline_without_specks
 from osteon.errors import InputError
 from osteon.space.anatomy import Anatomy, Structure

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from osteon.assessment.loads.base import Point, settings
+from osteon.assessment.loads.base import Point, number
 from osteon.errors import InputError
 from osteon.space.volume import Array, Volume, Window
 
@@ -42,11 +42,6 @@ class Sphere:
     radius_mm: float
     covered: float
     rest_mm: float
-
-
-def number(name: str) -> float:
-    """Return one number of ``loads.yaml``, in its unit."""
-    return settings()[name].number
 
 
 def surface_points(mask: Volume, imaged: Volume) -> tuple[Array, Array]:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from osteon.assessment.loads.base import LoadCase, settings
+from osteon.assessment.loads.base import LoadCase, number
 from osteon.assessment.loads.landmarks_head import Sphere, find_head, surface_points
 from osteon.assessment.outline import joint_between
 from osteon.errors import InputError, NotOutlinedError
@@ -20,11 +20,6 @@ from osteon.space.anatomy import Anatomy, Structure, structure
 from osteon.space.volume import Array, Volume
 
 MIDLINE_WHY = "A load through the wrong joint gives the stiffness of another bone."
-
-
-def number(name: str) -> float:
-    """Return one number of ``loads.yaml``, in its unit."""
-    return settings()[name].number
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,8 @@ from typing import cast
 import numpy as np
 from scipy import ndimage
 
-from osteon.assessment.loads.end_plates import Plates, column_plates, largest, number
+from osteon.assessment.loads.base import number
+from osteon.assessment.loads.end_plates import Plates, column_plates, largest
 from osteon.errors import InputError
 from osteon.space.volume import Array, Grid, Volume, Window
 

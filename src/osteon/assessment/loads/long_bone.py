@@ -23,14 +23,13 @@ from typing import ClassVar
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from osteon.assessment.loads.base import Builder, LoadCase, Placed, Point, Pose, Quantity, Variation, Voxels
+from osteon.assessment.loads.base import Builder, LoadCase, Placed, Point, Pose, Quantity, Variation, Voxels, number
 from osteon.assessment.loads.landmarks_femur import bone_points, full_end, point, sections, unit
-from osteon.assessment.loads.landmarks_head import number
-from osteon.assessment.loads.nodes import lines_of, node_lines, nodes_of, outline_without_specks, without_specks
+from osteon.assessment.loads.nodes import lines_of, node_lines, outline_without_specks, without_specks
 from osteon.assessment.measure_base import LONG_BONES
 from osteon.assessment.rigidity import bone_axis
 from osteon.errors import InputError
-from osteon.physics.elasticity import Model, Support, solve
+from osteon.physics.elasticity import Model, Support, nodes_of, solve
 from osteon.space.anatomy import Anatomy
 from osteon.space.volume import Array, Volume
 

@@ -1,22 +1,12 @@
-"""Nodes of cubes: which belong to given cubes, where they lie in the frame of the load; and a bone without specks."""
+"""Where the nodes of cubes lie in the frame of the load; and a bone without specks."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
 
-from osteon.assessment.loads.base import Voxels, settings
+from osteon.assessment.loads.base import Voxels, number
 from osteon.space.volume import Array, CompactMask, Volume
-
-
-def nodes_of(cubes: Array) -> Array:
-    """Return the nodes of cubes: bool, one longer than ``cubes`` along each axis."""
-    out = np.zeros([n + 1 for n in cubes.shape], bool)
-    for z in (slice(0, -1), slice(1, None)):
-        for y in (slice(0, -1), slice(1, None)):
-            for x in (slice(0, -1), slice(1, None)):
-                out[z, y, x] |= cubes
-    return out
 
 
 def frame_of(voxels: Voxels) -> Array:
@@ -47,7 +37,7 @@ def without_specks(bone: Array) -> Array:
         return bone
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    return np.asarray((sizes >= settings()["shaft_piece_least"].number * sizes.max())[labels] & bone)
+    return np.asarray((sizes >= number("shaft_piece_least") * sizes.max())[labels] & bone)
 
 
 def outline_without_specks(mask: Volume) -> Volume:

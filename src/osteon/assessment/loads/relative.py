@@ -9,12 +9,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from osteon.assessment.loads.base import Builder, LoadCase, Placed, Point, Pose, Quantity, Variation, Voxels, turned
-from osteon.assessment.loads.landmarks_pelvis import HipBone, find_hip_bone, number
+from osteon.assessment.loads.base import Builder, LoadCase, Placed, Point, Pose, Quantity, Variation, Voxels, number, turned
+from osteon.assessment.loads.landmarks_pelvis import HipBone, find_hip_bone
 from osteon.assessment.loads.landmarks_vertebra import BACK, UP, frame
-from osteon.assessment.loads.nodes import frame_of, lines_of, nodes_of
+from osteon.assessment.loads.nodes import frame_of, lines_of
 from osteon.errors import InputError
-from osteon.physics.elasticity import Support
+from osteon.physics.elasticity import Support, nodes_of
 from osteon.space.anatomy import Anatomy
 from osteon.space.volume import Array
 

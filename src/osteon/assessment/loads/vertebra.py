@@ -13,8 +13,20 @@ from typing import ClassVar
 import numpy as np
 from scipy import ndimage
 
-from osteon.assessment.loads.base import Added, Builder, LoadCase, Placed, Point, Pose, Quantity, Variation, Voxels, turned
-from osteon.assessment.loads.end_plates import Plates, column_plates, number
+from osteon.assessment.loads.base import (
+    Added,
+    Builder,
+    LoadCase,
+    Placed,
+    Point,
+    Pose,
+    Quantity,
+    Variation,
+    Voxels,
+    number,
+    turned,
+)
+from osteon.assessment.loads.end_plates import Plates, column_plates
 from osteon.assessment.loads.landmarks_vertebra import BY_HAND, OTHER_PART, UP, WHY, Vertebra, find_vertebra
 from osteon.assessment.outline import bone_before
 from osteon.errors import InputError
