@@ -229,6 +229,9 @@ def test_what_cannot_be_calibrated_is_refused(drawn):
         calibrate(replace(drawn, image=None))
     with pytest.raises(InputError, match="no calibration method"):
         calibrate(drawn, method="guess")
+    with pytest.raises(InputError, match="cannot be found on an image") as caught:
+        calibrate(drawn, method="given")
+    assert "--calibration-line" in caught.value.do
     with pytest.raises(MissingError, match="rods"):
         calibrate(drawn, method="phantom")
 

@@ -139,3 +139,42 @@ def test_errors():
     empty = anatomy.mask(FEMUR).with_array(np.zeros(anatomy.grid.shape, bool))
     with pytest.raises(NotOutlinedError):
         fracture_state(Anatomy(anatomy.imaged, None, {FEMUR: empty}), FEMUR, {}, AXIS)
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_strength_of_a_broken_bone_tells_displacement_and_angle_to_the_load_and_no_number(held, monkeypatch):
+    """The pose comes first: the refusal says how the break stands to the load that was asked for, and it is looked for once."""
+    from osteon.assessment import strength as door
+    from osteon.assessment.loads.base import LoadCase
+
+    anatomy, _ = tube(60.0, 3.0, 4.0, outline_holds_gap=held)
+    calls = []
+
+    def counted(*args):
+        calls.append(args)
+        return fracture_state(*args)
+
+    monkeypatch.setattr(door, "fracture_state", counted)
+    case = LoadCase("shaft-torsion", FEMUR, axis=(0.0, 0.0, 1.0))
+    found = door.strength_of(anatomy, case, facts=facts(fracture="present"))
+    assert len(calls) == 1
+    assert (found.status, found.now, found.failure) == ("refused", None, None)
+    assert found.fracture.angle_deg == pytest.approx(60.0, abs=ANGLE_DEG)
+    assert found.fracture.displacement_mm == pytest.approx(4.0, abs=OFFSET_MM)
+    assert "to the load" in found.why
+    assert "Displaced by" in found.why
+    assert "stabilise" in found.why
+
+
+def test_a_broken_bone_without_a_pose_is_told_all_the_same():
+    """No head, no stance: the angle to the load is what cannot be told, not the fracture."""
+    from osteon.assessment.loads.base import LoadCase
+    from osteon.assessment.strength import strength_of
+
+    anatomy, _ = tube(60.0, 3.0, 4.0)
+    found = strength_of(anatomy, LoadCase("femur-stance", FEMUR), facts=facts(fracture="present"))
+    assert found.status == "refused"
+    assert found.pose is None
+    assert found.fracture.displacement_mm == pytest.approx(4.0, abs=OFFSET_MM)
+    assert "How the gap stands to the load cannot be told" in found.why
+    assert "stabilise" in found.why

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from osteon.assessment.loads.base import LoadCase, Pose
+from osteon.assessment.loads.catalog import builder
 from osteon.assessment.strength import Options, strength_of
 from osteon.assessment.strength_band import band_of, draws, unsampled
-from osteon.assessment.strength_material import as_kind, middle_draw
+from osteon.assessment.strength_material import Draw, as_kind, laws_of, middle_draw
+from osteon.assessment.strength_run import run_bone
 from osteon.assessment.strength_voxels import depth_mm, healed, voxels_of
 from osteon.case.phantom import build
 from osteon.errors import ImageError, InputError, MissingError, NotOutlinedError, UnitError
@@ -94,6 +96,17 @@ class TestAnswer:
         )
         assert again.now.stiffness == pytest.approx(found.now.stiffness, rel=1e-5)
         assert again.failure.best == pytest.approx(found.failure.best, rel=1e-3)
+
+    def test_says_where_the_load_enters(self, found) -> None:
+        assert found.enters.startswith("through a cap of bone cement")
+
+    def test_nothing_yielded_is_no_failure_load(self, spine: Anatomy) -> None:
+        """Caps far beyond the end of the test: what the last displacement takes is borne, and is told as such."""
+        pose, how = builder(CASE.name).pose(spine, CASE), builder(CASE.name)
+        voxels = voxels_of(spine, CASE, pose, LINE, 3.0, how.margin_mm)
+        run = run_bone(voxels, how, pose, Draw(laws_of(L3)[1].name, 1.5, 10.0)).run
+        assert (run.ended, run.share_yielded, run.failure_load) == ("limit", 0.0, None)
+        assert run.at_least == pytest.approx(run.curve[-1][1])
 
 
 class TestReading:
@@ -263,6 +276,7 @@ class TestBand:
     def test_draws_to_failure_with_turned_caps(self, spine: Anatomy) -> None:
         band = strength_of(spine, CASE, facts=NO_FRACTURE, calibration=LINE, options=Options(samples=3, band_by_failure=True))
         assert "each draw run to failure" in band.band_from[0]
+        assert "in 2 nothing yielded" in band.band_from[0]  # of the softer law: their loads are borne, and never left out
         assert band.failure.n == 3
         assert band.failure.low < band.failure.high
 

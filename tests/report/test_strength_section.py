@@ -93,6 +93,24 @@ def test_what_is_not_known_reads_cannot_tell():
     assert said["Now over the same bone healed"].startswith("cannot tell")
 
 
+def test_a_run_in_which_nothing_yielded_bears_at_least_its_last_load():
+    now = replace(example.strength().now, failure_load=None, failure_at=None, at_least=5120.0, ended="limit")
+    one = example.strength(now=now, failure=None, failure_healed=None, body_weights=None)
+    said = {n.label: (n.value, n.note) for n in section_of(one).numbers}
+    assert said["Failure load"] == ("at least 5120\u202fN", "no failure load: nothing yielded up to there")
+    assert "now: at least 5120" in load_curve(one).alt
+    assert any(line.startswith("Failure load: at least 5120") for line in lines(one))
+    tree = as_numbers(one)
+    assert (tree["failure_load_n"], tree["failure_load_at_least_n"]) == (None, 5120.0)
+
+
+def test_where_the_load_enters_is_shown():
+    one = example.strength(enters="through a cap of bone cement on the upper end plate, 12.3 cm²")
+    assert ("Where the load enters", one.enters) in [(r.label, r.value) for r in section_of(one).model]
+    assert f"Where the load enters: {one.enters}" in lines(one)
+    assert as_numbers(one)["load_enters"] == one.enters
+
+
 def test_bars_carry_demands_and_body_weights():
     one = example.strength(failure_opposite=Band(4000, 3200, 4900, 1))
     assert body_weight(one) == pytest.approx(3150 / 4.59)

@@ -109,6 +109,7 @@ def test_clinical_md_thresholds_at_their_boundaries():
         {"class": "regulator", "mitigations": [{"when": "thermometry_planned", "text": "t"}]},
         {"kind": "requirement", "mitigations": [{"when": "thermometry_planned", "text": "t"}]},
         {"mitigations": [{"when": "nosuch", "text": "t"}]},
+        {"film": ["axial_cortical_mm"]},
     ],
 )
 def test_a_rule_that_cannot_be_read_is_refused_with_its_file(change):

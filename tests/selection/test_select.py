@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -11,13 +12,14 @@ from hypothesis import strategies as st
 from selection_cases import FIT, MICROWAVE, assessment, facts, fit, treatment_of
 
 from osteon.errors import InputError, NotOutlinedError
-from osteon.facts import Fact, Interval, Known, NotApplicable, OneOf, Unknown, vocabulary
+from osteon.facts import Fact, Interval, Known, NotApplicable, OneOf, Origin, Unknown, vocabulary
 from osteon.selection import select as module
 from osteon.selection.answer import Answer
+from osteon.selection.explain import _short
 from osteon.selection.judging import POLICIES, book
 from osteon.selection.kleene import cells
 from osteon.selection.select import select
-from osteon.treatments.catalog import Entry
+from osteon.treatments.catalog import Entry, entries, treatment
 
 OPEN = ("candidate", "candidate_with_cautions", "candidate_unchecked")
 
@@ -457,3 +459,57 @@ def test_the_lookahead_counts_do_not_explode_with_nothing_known():
     answers = select(assessment({}))
     assert answers.of("L1", "microwave").status == "needs"
     assert len(answers.of("L1", "microwave").missing) < 100
+
+
+# --- thresholds of plain films
+
+
+ON_CT = "film threshold on a CT length: not validated"
+
+
+def read_on(kind, **told):
+    """Facts of a femur with the origin of what was measured: "image" or "chart", or "both"."""
+    kinds = ("chart", "image") if kind == "both" else (kind,)
+    made = facts({"bone": "femur_left", "bone_class": "femur", "long_bone": True, **told})
+    return {n: replace(f, origins=tuple(Origin(k, "somewhere") for k in kinds)) for n, f in made.items()}
+
+
+def reason_of(rule_id, treatment_name, told):
+    one = assessment({})
+    one = replace(one, lesions=(replace(one.lesions[0], facts=told),))
+    found = select(one, "strict", missing=False).of("L1", treatment_name)
+    return next(r for r in found.reasons if r.rule_id == rule_id)
+
+
+FILM = [
+    ("VDL-AXIAL", "osteoplasty", {"axial_cortical_mm": 42.0}),
+    ("VDL-CIRCUMFERENCE", "osteoplasty", {"circumferential_cortical_fraction": 0.7}),
+    ("HARRINGTON-FEMUR", "osteoplasty", {"size_max_mm": 31.0}),
+    ("FIX-NEED", "screws", {"axial_cortical_mm": 42.0}),
+    ("FIX-11-AXIAL", "screws", {"axial_cortical_mm": 42.0}),
+    ("FIX-11-CIRCUMFERENCE", "screws", {"circumferential_cortical_fraction": 0.7}),
+    ("FIX-11-FEMUR", "screws", {"size_max_mm": 31.0}),
+]
+
+
+@pytest.mark.parametrize(("rule_id", "name", "told"), FILM)
+def test_a_film_threshold_on_a_number_read_on_ct_is_labelled_wherever_a_rule_uses_it(rule_id, name, told):
+    assert ON_CT in reason_of(rule_id, name, read_on("image", **told)).text
+    assert ON_CT in reason_of(rule_id, name, read_on("both", **told)).text
+    assert ON_CT not in reason_of(rule_id, name, read_on("chart", **told)).text
+
+
+def test_the_label_stays_where_it_cannot_be_told_or_does_not_hold_and_in_the_short_line():
+    open_ = reason_of("VDL-AXIAL", "osteoplasty", read_on("image", axial_cortical_mm=Interval(28.0, 33.0)))
+    assert (open_.truth, ON_CT in open_.text) == ("unknown", True)
+    below = reason_of("VDL-AXIAL", "osteoplasty", read_on("image", axial_cortical_mm=20.0))
+    assert (below.truth, ON_CT in below.text) == ("false", True)
+    assert ON_CT in _short(reason_of("VDL-AXIAL", "osteoplasty", read_on("image", axial_cortical_mm=42.0)))
+
+
+def test_every_rule_that_compares_van_der_lindens_measures_says_that_they_are_of_films():
+    """A new rule on these measures cannot forget it."""
+    measures = {"axial_cortical_mm", "circumferential_cortical_fraction"}
+    for name in entries():
+        for one in book(treatment(name)).rules:
+            assert measures & set(one.facts) <= set(one.film), (name, one.id)

@@ -107,6 +107,12 @@ def calibrate(
     MissingError
         If there is no CT, or the method that was asked for is not possible on this image.
     """
+    if method == "given":
+        raise InputError(
+            "The calibration method 'given' cannot be found on an image.",
+            "It is a line from elsewhere, and none came with it.",
+            "Give the line itself (`calibration` of strength_of, or --calibration-line), or leave the method open.",
+        )
     if method is not None and method not in METHODS:
         raise InputError(
             f"There is no calibration method {method!r}.",

@@ -113,17 +113,19 @@ def strength_of(
     facts = facts or {}
     how = builder_of(case.name)
     observe("pose", 0.0)
-    fracture = _fracture(anatomy, case, facts, None)
-    refused = Strength(case, how.title, "refused", "", how.quantity, fracture=fracture, ended="refused")
+    pose, lost = _pose(anatomy, case, how)
+    fracture = fracture_state(anatomy, case.bone, facts, None if pose is None else pose.axes[:, 2])
+    refused = Strength(case, how.title, "refused", "", how.quantity, pose=pose, fracture=fracture, ended="refused")
     if fracture.status == "present":
-        return replace(refused, why=fracture.sentence)
+        open_angle = f" How the gap stands to the load cannot be told: {lost}" if fracture.plane and pose is None else ""
+        return replace(refused, why=fracture.sentence + open_angle)
     notes: list[str] = []
     try:
         check_one_piece(anatomy.mask(case.bone), case.bone, notes)
         if anatomy.has(case.lesion) and anatomy.image is not None:
             check_not_cut(anatomy.mask(case.bone), anatomy.mask(case.lesion), anatomy.image, case.bone)
-        pose = how.pose(anatomy, case)
-        fracture = _fracture(anatomy, case, facts, pose)
+        if pose is None:
+            return replace(refused, why=lost)
         calibrated = _calibrated(anatomy, case, calibration, options)
         voxels = voxels_of(anatomy, case, pose, calibrated.chosen, edge_for(anatomy, options.edge_mm), how.margin_mm)
     except (ImageError, UnitError):
@@ -132,7 +134,7 @@ def strength_of(
         return replace(refused, why=str(error))
     status, why = _status(anatomy, case, how, fracture)
     made = _Work(anatomy, case, how, pose, calibrated, voxels, options, executor or Serial(), observe, fracture, notes)
-    return made.strength(replace(refused, status=status, why=why, pose=pose, fracture=fracture), facts)
+    return made.strength(replace(refused, status=status, why=why), facts)
 
 
 def strengths_of(
@@ -156,8 +158,14 @@ def _weight(facts: Mapping[str, Fact]) -> float | None:
     return float(fact.value) if fact is not None and isinstance(fact.value, int | float) else None
 
 
-def _fracture(anatomy: Anatomy, case: LoadCase, facts: Mapping[str, Fact], pose: Pose | None) -> FractureState:
-    return fracture_state(anatomy, case.bone, facts, None if pose is None else pose.axes[:, 2])
+def _pose(anatomy: Anatomy, case: LoadCase, how: Builder) -> tuple[Pose | None, str]:
+    """Return the pose, or why there is none: a broken bone may have none, and its fracture is told all the same."""
+    try:
+        return how.pose(anatomy, case), ""
+    except (ImageError, UnitError):
+        raise
+    except InputError as error:
+        return None, str(error)
 
 
 def _calibrated(anatomy: Anatomy, case: LoadCase, given: Calibration | None, options: Options) -> Calibrated:
@@ -210,7 +218,8 @@ class _Work:
         law = laws_of(self.case.bone)[0]
         done = replace(
             begun, now=now.run, healed=None if well is None else well.run, opposite=None if other is None else other.run,
-            opposite_why=other_why, failure=failure, law=law.name, law_notes=now.law_notes, voxel_mm=self.voxels.edge_mm,
+            enters=now.placed.area_note, opposite_why=other_why, failure=failure, voxel_mm=self.voxels.edge_mm,
+            law=law.name, law_notes=now.law_notes,
             failure_healed=self._healed_band(well, spread), failure_opposite=self._alone(other),
             calibration=self.calibrated.chosen, calibration_others=self.calibrated.others,
             maps=maps_of(now), ended=now.run.ended, demand=demand_of(self.how),

@@ -26,6 +26,8 @@ from osteon.tissue.calibration import Calibration
 WHAT = ("calibration", "choice of law", "strength in tension", "direction of the load", "end caps")
 FEW = 8  # draws below which no percentile and no share of variance is told
 Observe = Callable[[float], None]
+Result = tuple[float, float, float, bool]
+"""Failure load, linear load, healed linear load [N or N m], and whether nothing yielded: the first is then only borne."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def spread_of(
     scale_healed = None if middle_healed is None else _scale(middle_healed)
     start = middle.curve if to_failure else None
     one = partial(_one, voxels, healed, builder, pose, to_failure, start)
-    results: list[tuple[float, float, float]] = []
+    results: list[Result] = []
     groups = max(1, getattr(executor, "workers", 1))
     chunks = [list(sampled[i::groups]) for i in range(groups)] if groups > 1 else [[s] for s in sampled]
     if groups > 1:
@@ -127,9 +129,9 @@ def spread_of(
             if observe is not None:
                 observe((number + 1) / len(chunks))
     nan = float("nan")
-    now = [failed if to_failure else linear * scale if scale else nan for failed, linear, _ in results]
+    now = [failed if to_failure else linear * scale if scale else nan for failed, linear, _, _ in results]
     more = scale_healed / scale if scale and scale_healed else nan
-    well = [load * more * healthy / linear for load, (_, linear, healthy) in zip(now, results, strict=True)]
+    well = [load * more * healthy / linear for load, (_, linear, healthy, _) in zip(now, results, strict=True)]
     kept = [i for i, v in enumerate(now) if np.isfinite(v)]
     ratios = tuple(now[i] / well[i] for i in kept if np.isfinite(well[i]) and well[i] > 0)
     how = (
@@ -138,6 +140,8 @@ def spread_of(
         else "linear runs scaled by the ratio of failure to linear load of the middle run"
     )
     lost = f"; {len(now) - len(kept)} draws did not end" if len(kept) < len(now) else ""
+    borne = sum(1 for i in kept if results[i][3])
+    lost += f"; in {borne} nothing yielded: their last load, which is borne, stands in" if borne else ""
     words: tuple[str, ...] = (f"{len(kept)} draws of {', '.join(WHAT)}: {how}{lost}",)
     if any(np.isfinite(well)):
         words += ("the healed bone: by the ratio of linear runs, scaled likewise",)
@@ -161,17 +165,18 @@ def unsampled(best: float, others: Sequence[float], calibration: Calibration) ->
 
 def _one(
     voxels: Voxels, healed: Voxels | None, builder: Builder, pose: Pose, to_failure: bool, start: Curve | None, sample: Sampled
-) -> tuple[float, float, float]:
+) -> Result:
     """Return failure load, linear load and healed linear load of one draw; not a number where there is none."""
     made = run_bone(voxels, builder, pose, sample.draw, variation=sample.variation, to_failure=to_failure, start=start)
     nan, well = float("nan"), float("nan")
     if healed is not None:
         other = run_bone(healed, builder, pose, sample.draw, variation=sample.variation, to_failure=False)
         well = other.run.linear_load or nan
-    return made.run.failure_load or nan, made.run.linear_load or nan, well
+    run = made.run
+    return run.failure_load or run.at_least or nan, run.linear_load or nan, well, run.at_least is not None
 
 
-def _many(one: Callable[[Sampled], tuple[float, float, float]], chunk: Sequence[Sampled]) -> list[tuple[float, float, float]]:
+def _many(one: Callable[[Sampled], Result], chunk: Sequence[Sampled]) -> list[Result]:
     return [one(sample) for sample in chunk]
 
 
@@ -206,7 +211,8 @@ def other_laws(
         draw = Draw(each.name, 1.0, middle_draw(bone).tension_ratio, middle_draw(bone).cement_bonding)
         made = run_bone(voxels, builder, pose, draw, to_failure=to_failure, start=middle.curve if to_failure else None)
         scale = _scale(middle)
-        load = made.run.failure_load if to_failure else (made.run.linear_load or 0.0) * scale if scale else None
+        borne = made.run.failure_load or made.run.at_least  # where nothing yielded the law bears at least this
+        load = borne if to_failure else (made.run.linear_load or 0.0) * scale if scale else None
         if load:
             found.append((each.name, load))
     return tuple(found)

@@ -13,7 +13,7 @@ import numpy as np
 
 from osteon.assessment.loads.base import LESION, LoadCase, Point
 from osteon.assessment.loads.catalog import builder, cases_for
-from osteon.assessment.strength_outline import check_not_cut, check_one_piece, filled, imaged_of, note_edge, with_lesion
+from osteon.assessment.strength_outline import filled, imaged_of, note_edge, with_lesion
 from osteon.assessment.strength_units import check_hu, density_calibration, kind_of, limit, line_calibration
 from osteon.case.metal import find_metal
 from osteon.errors import ImageError, InputError, MissingError
@@ -95,7 +95,8 @@ def anatomy_of(asked: Asked) -> tuple[Anatomy, Calibration | None, LoadCase, tup
     Raises
     ------
     InputError
-        For an unknown bone or load, a lesion that is not in the bone or cuts it in two, and whatever the readers refuse.
+        For an unknown bone or load, a lesion that is not in the bone, and whatever the readers refuse. A bone in pieces, or one
+        that its lesion cuts in two, is no input error: ``strength_of`` refuses it, whoever asks.
     UnitError
         If the numbers of the image cannot be what they are said to be, or leave open what they are.
     ImageError
@@ -127,9 +128,6 @@ def anatomy_of(asked: Asked) -> tuple[Anatomy, Calibration | None, LoadCase, tup
     else:
         calibration, said = density_calibration(asked.density_unit, image, masks[bone], bone)
         notes += said
-    check_one_piece(masks[bone], bone, notes)
-    if asked.lesion is not None:
-        check_not_cut(masks[bone], masks[LESION], image, bone)
     if asked.specimen or _cropped_round(masks[bone], bone, notes):
         image, masks, unreliable = _with_room(image, masks, unreliable)
     note_edge(masks[bone], bone, notes)

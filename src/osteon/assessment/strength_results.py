@@ -36,7 +36,7 @@ class Run:
     linear_by : str
         How it was defined.
     failure_load : float or None
-        [N or N m]; None where the run was linear only or did not get there.
+        [N or N m]; None where the run was linear only or did not get there, or where nothing yielded on the way (``at_least``).
     failure_at : float or None
         Displacement of it [mm or degree].
     curve : tuple of (displacement, load)
@@ -53,6 +53,8 @@ class Run:
         One sentence where it is no clean end.
     dropped : tuple of str
         Loose pieces of bone that took no part, in words.
+    at_least : float or None
+        Of a failure run in which nothing yielded: the load at its end, which the bone bears [N or N m].
     share_yielded : float
         Share of the bone's cubes at their cap at failure, 0 to 1.
     volume_cm3 : float
@@ -74,6 +76,7 @@ class Run:
     ended: str
     why: str = ""
     dropped: tuple[str, ...] = ()
+    at_least: float | None = None
     share_yielded: float = 0.0
     volume_cm3: float = 0.0
 
@@ -138,6 +141,8 @@ class Strength:
         What a load is; ``UNITS`` gives the units.
     pose : Pose or None
         Where the load lies; None where it was refused before.
+    enters : str
+        Where the load enters, in words; empty where there is none.
     now : Run or None
         The bone as it is.
     healed : Run or None
@@ -194,6 +199,7 @@ class Strength:
     why: str
     quantity: Quantity
     pose: Pose | None = None
+    enters: str = ""
     now: Run | None = None
     healed: Run | None = None
     opposite: Run | None = None

@@ -11,9 +11,9 @@ from osteon.assessment.loads.base import Builder, Placed, Pose, Variation, Voxel
 from osteon.assessment.strength_material import Draw, material_of
 from osteon.assessment.strength_results import Maps, Run
 from osteon.assessment.strength_voxels import setting
-from osteon.physics.collapse import Caps, Curve, Linear, collapse, linear
+from osteon.physics.collapse import Caps, Curve, Linear, collapse, linear, tresca
 from osteon.physics.elasticity import Model, Solved, Support, element_stress, nodes_of
-from osteon.space.volume import Array, Grid, box_of
+from osteon.space.volume import Grid, box_of
 
 LINEAR_TOLERANCE = 1e-6
 PLATEAU_M = 0.2e-3  # strength reference, section 5: a plateau grows by less than 1 % in 0.2 mm
@@ -114,7 +114,6 @@ def maps_of(made: Made, at_load: float | None = None) -> Maps:
     load = at_load if at_load is not None else made.run.failure_load or made.run.linear_load or 1.0
     factor = load / made.linear.linear if made.linear.linear else 0.0
     stress = element_stress(made.model, made.linear.solved.displacement) * np.float32(factor)
-    tresca = _tresca(stress)
     failed = np.zeros(voxels.bone.shape, bool)
     if made.curve is not None and made.curve.failure is not None:
         kept = made.linear.solved.kept & voxels.bone
@@ -126,19 +125,8 @@ def maps_of(made: Made, at_load: float | None = None) -> Maps:
     return Maps(
         voxels.grid, voxels.bone, voxels.lesion, voxels.metal, caps & ~voxels.bone,
         np.where(bearing, made.linear.utilisation * factor, 0.0).astype(np.float32),
-        np.where(bearing, tresca * 1e-6, 0.0).astype(np.float32), failed, float(load),
+        np.where(bearing, tresca(stress) * 1e-6, 0.0).astype(np.float32), failed, float(load),
     )  # fmt: skip
-
-
-def _tresca(stress: Array) -> Array:
-    """Return the largest minus the least principal stress of (..., 6) in the order zz, yy, xx, zy, zx, yx."""
-    zz, yy, xx, zy, zx, yx = np.moveaxis(stress, -1, 0)
-    mean = (zz + yy + xx) / 3.0
-    a, b, c = zz - mean, yy - mean, xx - mean
-    j2 = np.maximum(0.5 * (a * a + b * b + c * c) + zy * zy + zx * zx + yx * yx, 0.0)
-    j3 = a * (b * c - yx * yx) - zy * (zy * c - yx * zx) + zx * (zy * yx - b * zx)
-    angle = np.arccos(np.clip(1.5 * np.sqrt(3.0) * j3 / np.maximum(j2**1.5, 1e-30), -1.0, 1.0)) / 3.0
-    return np.asarray(2.0 * np.sqrt(j2) * np.sin(angle + np.pi / 3.0))
 
 
 def _units(placed: Placed) -> float:
@@ -200,6 +188,7 @@ def _failure_run(curve: Curve, found: Linear, placed: Placed, voxels: Voxels, by
     points = tuple((float(f) * units, float(q)) for f, q in zip(curve.factor, curve.load, strict=True))
     return Run(
         stiffness=curve.linear / units, linear_load=load, linear_by=said, failure_load=curve.failure, failure_at=at, curve=points,
+        at_least=points[-1][1] if curve.ended == "limit" and curve.failure is None else None,
         nodes=nodes, elements=elements, cg_residual=curve.worst_residual, reaction_imbalance=curve.worst_imbalance,
         solves=curve.solves, iterations=curve.cg_iterations, ended=curve.ended, why=curve.why,
         dropped=_dropped(curve.linear_solved, voxels), volume_cm3=volume,

@@ -22,6 +22,7 @@ from typing import Any, Literal
 import numpy as np
 
 from osteon.errors import InputError
+from osteon.physics import collapse_kernels as kernels
 from osteon.physics.collapse_steps import CHANGE, Point, Settling, Steps
 from osteon.physics.elasticity import Model, Solved, Support, element_stress, solve
 
@@ -79,7 +80,8 @@ class Curve:
     linear : float
         Load per factor of the elastic model.
     failure, failure_factor : float or None
-        Load and factor of the plateau, or of the last factor; None where neither was reached.
+        Load and factor of the plateau, or of the last factor; None where neither was reached, or nothing yielded on the way: then
+        the last load is one that is borne, not one of failure.
     ended : {"plateau", "limit", "not_converged", "unconstrained", "stalled", "refused"}
         "limit": the last factor came before a plateau. "not_converged": a fixed point did not settle. "unconstrained" and
         "stalled": as in elasticity.py. "refused": nothing in the model can yield.
@@ -227,6 +229,41 @@ def collapse(
     return _follow(model, elastic, settling, plan, start, observe)
 
 
+def tresca(stress_pa: Array) -> Array:
+    """Return the Tresca stress s1 - s3.
+
+    Parameters
+    ----------
+    stress_pa : ndarray, shape (..., 6)
+        Stress [Pa], in the order zz, yy, xx, zy, zx, yx.
+
+    Returns
+    -------
+    ndarray, shape (...)
+        Largest minus smallest principal stress [Pa].
+
+    Raises
+    ------
+    InputError
+        If the last axis does not hold six components.
+
+    Examples
+    --------
+    >>> tresca(np.array([-3e6, 1e6, 0.0, 0.0, 0.0, 0.0])).round().item()
+    4000000.0
+    """
+    stress = np.ascontiguousarray(stress_pa, np.float64)
+    if stress.shape[-1:] != (6,):
+        raise InputError(
+            f"The stress has shape {stress.shape}.",
+            "A stress has six components.",
+            "Give them along the last axis: zz yy xx zy zx yx.",
+        )
+    out = np.zeros(stress.size // 6)
+    kernels.tresca(stress.reshape(-1, 6), out)
+    return out.reshape(stress.shape[:-1])
+
+
 def _follow(
     model: Model, elastic: Linear, settling: Settling, plan: Steps, start: Curve | None, observe: Observe | None
 ) -> Curve:  # fmt: skip
@@ -263,7 +300,7 @@ def _curve(
     if not last.factor:
         return replace(_ended(model, elastic, ended, why), solves=settling.solves, cg_iterations=settling.iterations)
     if ended == "limit" and not any(p.share for p in points):
-        why = "Nothing yielded up to the last factor: the load there is elastic, and more could be borne."
+        best, why = None, "Nothing yielded up to the last factor: the load there is elastic, and more could be borne."
     displacement = settling.system.nodes(last.displacement)
     modulus = last.modulus * float(model.modulus_pa[solved.kept].max())
     return Curve(

@@ -1,4 +1,4 @@
-"""Loop of collapse.py: how near the elastic stress of each element comes to its caps.
+"""Loops of collapse.py: how near the elastic stress of each element comes to its caps.
 
 Displacements are flat, laid out (z, y, component, x), as in elasticity_kernels.py.
 """
@@ -23,6 +23,15 @@ def _extremes(zz, yy, xx, zy, zx, yx):
     ratio = 0.5 * j3 / (radius * radius * radius)
     angle = math.acos(min(1.0, max(-1.0, ratio))) / 3.0
     return mean + 2.0 * radius * math.cos(angle), mean + 2.0 * radius * math.cos(angle + 2.0 * math.pi / 3.0)
+
+
+@njit(cache=True, error_model="numpy", parallel=True)
+def tresca(stress, out):
+    """Largest minus smallest principal value of (n, 6) in the order zz, yy, xx, zy, zx, yx."""
+    for i in prange(stress.shape[0]):
+        s = stress[i]
+        high, low = _extremes(s[0], s[1], s[2], s[3], s[4], s[5])
+        out[i] = high - low
 
 
 @njit(cache=True, error_model="numpy", parallel=True)

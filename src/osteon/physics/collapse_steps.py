@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from osteon.physics import collapse_kernels as kernels
-from osteon.physics.elasticity import BALANCE, Model, Support, System, march
+from osteon.physics.elasticity import Model, Support
 from osteon.physics.elasticity_levels import Cycle, elasticity_matrix, few_threads
+from osteon.physics.elasticity_march import BALANCE, Reach, System, march
 
 Array = np.ndarray[Any, np.dtype[Any]]
 CHANGE = 0.003  # of the load between solutions, and misfit of the moduli (energy-weighted): below both a factor has settled
@@ -19,6 +20,7 @@ RIDGE = 1e-10  # on its normal equations, relative
 MOST = 60  # solutions at one factor
 LOOSE = 0.1  # of its first residual, to which a solution goes that the next modulus will overtake
 LOOSEST, TIGHTEST = 0.03, 0.01  # largest tolerance of such a solution, and smallest one over the tolerance asked
+HASTY = 10.0 * BALANCE  # times its tolerance: imbalance of such a solution above which it goes on
 FLOOR = 1e-6  # of the largest modulus: no element is reduced below it, so that nothing becomes singular
 ITERATIONS = 500  # of the conjugate gradients, per solution
 FIRST = 99.0  # percentile of the utilisation that reaches its cap at the first factor
@@ -70,7 +72,7 @@ class Settling:
         self.able = np.flatnonzero(kept & np.isfinite(np.minimum(*self.caps)))
         self.poisson, self.spacing_m, self.tolerance = model.poisson, float(model.spacing_m), tolerance
         self.direction = np.zeros(0)
-        self.solves, self.iterations = 0, 0
+        self.solves, self.iterations, self.reached = 0, 0, tolerance
 
     def begin(self, displacement: Array) -> Point:
         """Return factor 0; the elastic ``displacement`` at factor 1 is the direction of the first guess."""
@@ -127,18 +129,16 @@ class Settling:
         b, y = np.zeros(self.system.size), np.zeros(self.system.size)
         for _ in range(MOST):
             modulus = self._take(x)
-            residual = self._march(u, b, given)
-            self.system.apply(u, y)
+            residual, imbalance = self._march(u, y, b, given, self._reach, HASTY)
+            self.solves += 1
             loads.append(self._load(y))
-            used, energy = self.utilisation(u)
-            step, weight = self._wanted(used) - x, np.exp(x) * energy.reshape(-1)[self.able]
-            all_energy = float((modulus * energy).sum())
-            misfit = float((weight * np.abs(np.expm1(step))).sum()) / all_energy if all_energy > 0.0 else 0.0
-            change = abs(loads[-1] - loads[-2]) / max(abs(loads[-1]), 1e-300)
-            imbalance = self.system.imbalance(u, y, b)
+            used, step, weight, misfit = self._judge(u, x, modulus)
+            if _small(misfit, loads):  # what is kept is solved with more care
+                residual, imbalance = self._march(u, y, b, given, min(self.reached, self.tolerance), BALANCE)
+                loads[-1] = self._load(y)
+                used, step, weight, misfit = self._judge(u, x, modulus)
             point = Point(factor, loads[-1], u, modulus, self._share(used), residual, imbalance)
-            small = misfit < AT_ONCE * CHANGE or (misfit < CHANGE and change < CHANGE)
-            if small and residual <= self.tolerance and imbalance <= BALANCE * self.tolerance:
+            if _small(misfit, loads) and self._balanced(residual, imbalance):
                 return point
             x = mixing.following(x, step, weight, misfit)
         why = (
@@ -146,6 +146,17 @@ class Settling:
             f"(residual {residual:.1e}, imbalance {imbalance:.1e}). Look for elements whose caps are far below their neighbours'."
         )
         return replace(point, why=why)
+
+    def _judge(self, u: Array, x: Array, modulus: Array) -> tuple[Array, Array, Array, float]:
+        """Return utilisation, the step of x that the caps ask for, its weight, and the misfit: the step's share of the energy."""
+        used, energy = self.utilisation(u)
+        step, weight = self._wanted(used) - x, np.exp(x) * energy.reshape(-1)[self.able]
+        all_energy = float((modulus * energy).sum())
+        misfit = float((weight * np.abs(np.expm1(step))).sum()) / all_energy if all_energy > 0.0 else 0.0
+        return used, step, weight, misfit
+
+    def _balanced(self, residual: float, imbalance: float) -> bool:
+        return residual <= self.tolerance and imbalance <= BALANCE * self.tolerance
 
     def _first(self, factor: float, points: list[Point]) -> Array:
         """Return the first guess: along the last two factors, else along the elastic direction."""
@@ -175,25 +186,26 @@ class Settling:
         system.inverse = system.cycle.levels[0].inverse
         return modulus
 
-    def _march(self, u: Array, b: Array, given: Array) -> float:
-        """Solve with the present modulus, u in place, no further than the next modulus deserves; return the true residual."""
-        size, rest = self._free_norm(given), self._free_norm(u)
-        wanted = LOOSE * rest / size if size > 0.0 else 0.0
-        tolerance = max(TIGHTEST * self.tolerance, min(LOOSEST, wanted))
-        iterations, residual = march(self.system, u, b, given, tolerance, ITERATIONS, None)
-        self.solves, self.iterations = self.solves + 1, self.iterations + iterations
-        return residual
+    def _march(self, u: Array, y: Array, b: Array, given: Array, reach: float | Reach, allowed: float) -> tuple[float, float]:
+        """Solve with the present modulus, u in place, y = K u; return true residual and imbalance."""
+        iterations, residual, imbalance = march(self.system, u, y, b, given, reach, ITERATIONS, None, allowed)
+        self.iterations += iterations
+        return residual, imbalance
 
-    def _free_norm(self, u: Array) -> float:
-        """Return the 2-norm of K u where nothing holds."""
-        y = np.zeros(self.system.size)
-        self.system.apply(u, y)
-        y[self.system.fixed] = 0.0
-        return float(np.sqrt(self.system.dot(y, y)))
+    def _reach(self, first: float) -> float:
+        """Return the tolerance of a solution that the next modulus will overtake, from its first residual."""
+        self.reached = max(TIGHTEST * self.tolerance, min(LOOSEST, LOOSE * first))
+        return self.reached
 
     def _load(self, y: Array) -> float:
         """Return the load from y = K u: reactions times pattern."""
         return float((y[self.moved] * self.pattern).sum()) * self.system.unit
+
+
+def _small(misfit: float, loads: list[float]) -> bool:
+    """Tell whether moduli and stresses agree, and the load hardly moved."""
+    change = abs(loads[-1] - loads[-2]) / max(abs(loads[-1]), 1e-300)
+    return misfit < AT_ONCE * CHANGE or (misfit < CHANGE and change < CHANGE)
 
 
 class Mixing:

@@ -10,7 +10,6 @@ of all reactions judge the end, never the recursion. Strength reference, section
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,15 +19,11 @@ from osteon.errors import InputError
 from osteon.physics import elasticity_kernels as kernels
 from osteon.physics.elasticity_bodies import Bodies, Island, find_bodies
 from osteon.physics.elasticity_checks import check
-from osteon.physics.elasticity_levels import Cycle, elasticity_matrix, few_threads, mode_blocks
-from osteon.physics.multigrid_kernels import dot, turn
+from osteon.physics.elasticity_levels import elasticity_matrix, few_threads
+from osteon.physics.elasticity_march import BALANCE, Observe, System, march
 
 Array = np.ndarray[Any, np.dtype[Any]]
 How = Literal["converged", "stalled", "unconstrained"]
-Observe = Callable[[int, float], None]
-RESTARTS = 6  # recursion and true residual drift apart at high contrast; so often CG begins anew
-BALANCE = 10.0  # times the tolerance: imbalance of the reactions above which a small residual is not believed
-NO_FORCE = 1e-7  # of the forces that would move the supports alone: reactions below it are none
 COMPONENTS = ("zz", "yy", "xx", "zy", "zx", "yx")
 
 
@@ -178,8 +173,9 @@ def solve(
     if start is not None:
         u = np.where(system.fixed, u, np.where(system.active, system.flat(start), 0.0))
     with few_threads(system.size):
-        iterations, residual = march(system, u, b, system.flat(given), tolerance, most, observe)
-        return _conclude(system, u, b, bodies, given, iterations, residual, tolerance)
+        y = np.zeros(system.size)
+        end = march(system, u, y, b, system.flat(given), float(tolerance), most, observe)
+        return _conclude(system, u, y, b, bodies, given, end, tolerance)
 
 
 def nodes_of(elements: Array) -> Array:
@@ -193,134 +189,12 @@ def nodes_of(elements: Array) -> Array:
     return nodes
 
 
-class System:
-    """The stiffness over ``unit`` [N/m], and its preconditioner. Flat vectors are laid out (z, y, component, x)."""
-
-    def __init__(self, model: Model, kept: Array, mask: Array) -> None:
-        modulus = np.where(kept, model.modulus_pa, 0.0).astype(np.float64)
-        largest = float(modulus.max())
-        self.unit = largest * model.spacing_m
-        self.modulus = np.ascontiguousarray(modulus / largest)
-        self.shape = tuple(mask.shape[:3])
-        self.size = mask.size
-        self.n = np.array(kept.shape, np.int64)
-        fixed = np.ascontiguousarray(np.moveaxis(mask, 3, 2))
-        self.fixed = fixed.reshape(-1)
-        self.held = np.flatnonzero(self.fixed)
-        self.cycle = Cycle(self.modulus.astype(np.float32), fixed, model.poisson)
-        self.inverse = self.cycle.levels[0].inverse  # 0 where nothing moves
-        self.active = (self.inverse > 0.0) | self.fixed
-        self.rows, self.blocks = self.cycle.levels[0].rows, mode_blocks(model.poisson)
-        self.plane = self.cycle.levels[0].plane
-        self.sums = np.zeros(self.shape[0])
-        self.floor = (0.0, 0.0)
-
-    def flat(self, nodes: Array) -> Array:
-        """Return (z, y, x, 3) as a flat vector, a copy."""
-        return np.array(np.moveaxis(np.asarray(nodes, np.float64), 3, 2), order="C").reshape(-1)
-
-    def nodes(self, flat: Array) -> Array:
-        """Return a flat vector as (z, y, x, 3)."""
-        nz, ny, nx = self.shape
-        return np.ascontiguousarray(np.moveaxis(flat.reshape(nz, ny, 3, nx), 2, 3))
-
-    def apply(self, u: Array, y: Array) -> None:
-        """Write K u to y, supports included."""
-        kernels.apply(u, y, self.modulus.reshape(-1), self.rows, self.blocks, self.n)
-
-    def imbalance(self, u: Array, y: Array, b: Array) -> float:
-        """Return the defect of equilibrium, y = K u: of the forces' sum over their magnitudes, or of their work, the larger.
-
-        Where all supports move as one there are no reactions but rounding: ``floor`` [force, work] stands in for them.
-        """
-        at = np.flatnonzero(self.fixed | (b != 0.0)) if b.any() else self.held
-        pull = b[at]
-        outer = np.where(self.fixed[at], y[at], pull)  # what the outside does: reactions y - b and forces b
-        size = max(float(np.abs(outer - pull).sum() + np.abs(pull).sum()), self.floor[0])
-        rest = max(abs(float(outer[at // self.shape[2] % 3 == c].sum())) for c in range(3))
-        twice_energy = self.dot(u, y)
-        work = abs(twice_energy - float((u[at] * outer).sum())) / max(abs(twice_energy), self.floor[1], 1e-300)
-        return max(rest / size if size > 0.0 else 0.0, work)
-
-    def dot(self, a: Array, b: Array) -> float:
-        """Return a . b, plane by plane: in one order, whatever the number of threads."""
-        dot(a, b, self.sums, self.plane)
-        return float(self.sums.sum())
-
-
-def march(
-    system: System, u: Array, b: Array, given: Array, tolerance: float, most: int, observe: Observe | None
-) -> tuple[int, float]:
-    """Run conjugate gradients until the true residual is small; u in place; return iterations and residual."""
-    r = np.zeros(system.size)
-    system.apply(given, r)
-    least = NO_FORCE * float(np.abs(r).sum())
-    system.floor = (least, least * float(np.abs(given).max()))
-    kernels.defect(r, b, system.inverse, system.plane)
-    size = math.sqrt(system.dot(r, r))
-    if size == 0.0:  # the supports alone decide
-        return 0, 0.0
-    iterations, residual, before, goal, y = 0, math.inf, math.inf, tolerance, np.zeros(system.size)
-    for _ in range(RESTARTS):
-        system.apply(u, y)
-        r[:] = y
-        kernels.defect(r, b, system.inverse, system.plane)
-        residual = math.sqrt(system.dot(r, r)) / size
-        balance = BALANCE * tolerance / max(system.imbalance(u, y, b), 1e-300)
-        if (residual <= tolerance and balance >= 1.0) or iterations >= most or not residual < before:
-            break
-        if residual <= goal:  # a stiff plate hides the forces of soft bone in its residual; their equilibrium does not
-            goal *= min(0.3, max(0.01, 0.5 * balance))
-        before = residual if iterations else math.inf
-        iterations += _conjugate_gradients(system, u, r, goal * size, size, (iterations, most), observe)
-    else:
-        system.apply(u, r)
-        kernels.defect(r, b, system.inverse, system.plane)
-        residual = math.sqrt(system.dot(r, r)) / size
-    return iterations, residual
-
-
-def _conjugate_gradients(
-    system: System, u: Array, r: Array, goal: float, size: float, done: tuple[int, int], observe: Observe | None
-) -> int:
-    """Conjugate gradients until the recursion is below 0.9 of the goal; u and r in place; return their number."""
-    fine, plane = system.cycle.levels[0], system.plane
-    p, q = np.zeros(system.size), np.zeros(system.size)
-    norm = math.sqrt(system.dot(r, r))
-    scale, before, count = 1.0 / norm, 0.0, 0
-    fine.f[:] = r * scale
-    while done[0] + count < done[1]:
-        z = system.cycle.run()
-        rz = system.dot(r, z)
-        if not rz > 0.0:
-            break
-        turn(p, z, 0.0 if count == 0 else rz / before, plane)
-        before = rz
-        system.apply(p, q)
-        curvature = system.dot(p, q)
-        if not curvature > 0.0:
-            break
-        kernels.advance(u, r, p, q, system.inverse, rz / curvature, scale, fine.f, system.sums, plane)
-        norm, count = math.sqrt(float(system.sums.sum())), count + 1
-        if observe is not None:
-            observe(done[0] + count, norm / size)
-        if norm <= 0.9 * goal or not math.isfinite(norm):
-            break
-        # float32 must hold the residual: begin the scale anew where it has become small
-        if norm * scale < 1e-3:
-            fine.f *= np.float32(1.0 / (norm * scale))
-            scale = 1.0 / norm
-    return count
-
-
 def _conclude(
-    system: System, u: Array, b: Array, bodies: Bodies, given: Array, iterations: int, residual: float, tolerance: float
+    system: System, u: Array, y: Array, b: Array, bodies: Bodies, given: Array, end: tuple[int, float, float], tolerance: float
 ) -> Solved:
-    """Return the result with reactions, equilibrium and energy, and judge it."""
-    y = np.zeros(system.size)
-    system.apply(u, y)
+    """Return the result with reactions, equilibrium and energy, and judge it; y = K u."""
+    iterations, residual, imbalance = end
     energy = 0.5 * system.dot(u, y) * system.unit
-    imbalance = system.imbalance(u, y, b)
     y -= b
     reaction = system.nodes(np.where(system.fixed, y, 0.0)) * system.unit
     moved = (given != 0.0).any(-1)

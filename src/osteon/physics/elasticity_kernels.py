@@ -4,6 +4,9 @@ Displacements are flat, laid out (z, y, component, x): along x every loop is con
 24 x 24 stiffness into eight 3 x 3 blocks in the basis of sums and differences of its corners: about 260 operations an element,
 not 1152.
 Mode t has bit 4 for the difference along z, 2 along y, 1 along x.
+
+A bone fills a small part of its box: loops over nodes run along ``spans`` (``node_spans``), in each plane of nodes the first
+place and one past the last of each row of each component. Beyond them a vector is 0 and stays 0.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import numpy as np
 from numba import njit, prange, uint64
 
 FAST = {"cache": True, "fastmath": True, "error_model": "numpy"}
-SLAB = 4  # element layers a thread takes at once
+SLAB = 4  # element layers a thread takes at once, at most; their number is a multiple of 4, so that two threads get the same
 WIDE = np.uint64(128)  # elements along x at once: the scratch then fits the first cache; a constant, else nothing vectorises
 I1 = np.uint64(1)
 EIGHT = np.uint64(8 * 128)
@@ -116,85 +119,112 @@ def _slab(u, y, e, rows, blocks, n, first, last, m):
 
 
 @njit(**FAST)
-def _clear(y, start, stop):
-    for i in range(uint64(start), uint64(stop)):
-        y[i] = 0.0
+def _clear(y, spans, first, last):
+    """Empty the node planes first to last - 1."""
+    for k in range(first, last):
+        for row in range(spans.shape[1]):
+            for i in range(uint64(spans[k, row, 0]), uint64(spans[k, row, 1])):
+                y[i] = 0.0
 
 
 @njit(**FAST, parallel=True)
-def apply(u, y, e, rows, blocks, n):
+def apply(u, y, e, rows, spans, blocks, n):
     """Y = K u; even slabs first, then odd ones: no two write the same plane, and the order is that of any number of threads."""
-    slabs = (n[0] + SLAB - 1) // SLAB
-    plane = 3 * (n[2] + 1) * (n[1] + 1)
+    slabs = min(n[0], 4 * ((n[0] + 4 * SLAB - 1) // (4 * SLAB)))
     for half in range(2):
         for s in prange((slabs + 1 - half) // 2):
-            first = (2 * s + half) * SLAB
-            last = min(first + SLAB, n[0])
+            first = (2 * s + half) * n[0] // slabs
+            last = (2 * s + half + 1) * n[0] // slabs
             m = np.empty(24 * int(WIDE), u.dtype)
             if half == 0:
-                _clear(y, first * plane, (last + 1) * plane)
+                _clear(y, spans, first, last + 1)
             else:
-                _clear(y, (first + 1) * plane, (last + 1 if last == n[0] else last) * plane)
+                _clear(y, spans, first + 1, last + 1 if last == n[0] else last)
             _slab(u, y, e, rows, blocks, n, first, last, m)
 
 
 @njit(**FAST, parallel=True)
-def start_smoothing(u, d, f, inverse, scale, plane):
+def start_smoothing(u, d, f, inverse, scale, spans):
     """First step of the Chebyshev smoother from zero."""
-    for k in prange(u.size // plane):
-        for i in range(uint64(k * plane), uint64((k + 1) * plane)):
-            d[i] = scale * inverse[i] * f[i]
-            u[i] = d[i]
+    for k in prange(spans.shape[0]):
+        for row in range(spans.shape[1]):
+            for i in range(uint64(spans[k, row, 0]), uint64(spans[k, row, 1])):
+                d[i] = scale * inverse[i] * f[i]
+                u[i] = d[i]
 
 
 @njit(**FAST, parallel=True)
-def smooth(u, d, q, f, inverse, keep, scale, plane):
+def smooth(u, d, q, f, inverse, keep, scale, spans):
     """D = keep d + scale D^-1 (f - q), u += d."""
-    for k in prange(u.size // plane):
-        for i in range(uint64(k * plane), uint64((k + 1) * plane)):
-            t = keep * d[i] + scale * inverse[i] * (f[i] - q[i])
-            d[i] = t
-            u[i] += t
+    for k in prange(spans.shape[0]):
+        for row in range(spans.shape[1]):
+            for i in range(uint64(spans[k, row, 0]), uint64(spans[k, row, 1])):
+                t = keep * d[i] + scale * inverse[i] * (f[i] - q[i])
+                d[i] = t
+                u[i] += t
 
 
 @njit(**FAST, parallel=True)
-def defect(q, f, inverse, plane):
+def defect(q, f, inverse, spans):
     """Q = f - q where free, 0 elsewhere."""
-    for k in prange(q.size // plane):
-        for i in range(uint64(k * plane), uint64((k + 1) * plane)):
-            q[i] = f[i] - q[i] if inverse[i] > 0.0 else q[i] * 0
+    for k in prange(spans.shape[0]):
+        for row in range(spans.shape[1]):
+            for i in range(uint64(spans[k, row, 0]), uint64(spans[k, row, 1])):
+                q[i] = f[i] - q[i] if inverse[i] > 0.0 else q[i] * 0
 
 
 @njit(**FAST, parallel=True)
-def add_springs(q, u, spring, plane):
+def add_springs(q, u, spring, spans):
     """Q += spring u."""
-    for k in prange(q.size // plane):
-        for i in range(uint64(k * plane), uint64((k + 1) * plane)):
-            q[i] += spring[i] * u[i]
+    for k in prange(spans.shape[0]):
+        for row in range(spans.shape[1]):
+            for i in range(uint64(spans[k, row, 0]), uint64(spans[k, row, 1])):
+                q[i] += spring[i] * u[i]
 
 
 @njit(**FAST, parallel=True)
-def advance(u, r, p, q, inverse, alpha, scale, f, sums, plane):
+def advance(u, r, p, q, inverse, alpha, scale, f, sums, spans):
     """U += alpha p, r -= alpha q where free, f = scale r, and r . r plane by plane to ``sums``."""
-    for k in prange(r.size // plane):
+    for k in prange(spans.shape[0]):
         total = 0.0
-        for i in range(uint64(k * plane), uint64((k + 1) * plane)):
-            u[i] += alpha * p[i]
-            v = r[i] - alpha * q[i] if inverse[i] > 0.0 else 0.0
-            r[i] = v
-            f[i] = np.float32(v * scale)
-            total += v * v
+        for row in range(spans.shape[1]):
+            for i in range(uint64(spans[k, row, 0]), uint64(spans[k, row, 1])):
+                u[i] += alpha * p[i]
+                v = r[i] - alpha * q[i] if inverse[i] > 0.0 else 0.0
+                r[i] = v
+                f[i] = np.float32(v * scale)
+                total += v * v
         sums[k] = total
 
 
-@njit(**FAST)
-def _gather(t, q, o, weight, n):
-    for i in range(uint64(0), n):
-        t[i + I1] += weight * q[o + i]
+@njit(**FAST, parallel=True)
+def dot(a, b, sums, spans):
+    """Write a . b plane by plane to ``sums``."""
+    for k in prange(spans.shape[0]):
+        total = 0.0
+        for row in range(spans.shape[1]):
+            for i in range(uint64(spans[k, row, 0]), uint64(spans[k, row, 1])):
+                total += a[i] * b[i]
+        sums[k] = total
 
 
 @njit(**FAST, parallel=True)
-def restrict(q, f, n, m):
+def turn(p, z, beta, spans):
+    """P = z + beta p."""
+    for k in prange(spans.shape[0]):
+        for row in range(spans.shape[1]):
+            for i in range(uint64(spans[k, row, 0]), uint64(spans[k, row, 1])):
+                p[i] = z[i] + beta * p[i]
+
+
+@njit(**FAST)
+def _gather(t, q, at, o, weight, n):
+    for i in range(uint64(0), n):
+        t[at + i + I1] += weight * q[o + i]
+
+
+@njit(**FAST, parallel=True)
+def restrict(q, f, spans, coarse_spans, n, m):
     """F = transposed trilinear interpolation of q, from nodes of n to nodes of m elements."""
     wide, coarse = n[2] + 1, m[2] + 1
     half, one = np.float32(0.5), np.float32(1.0)
@@ -202,18 +232,23 @@ def restrict(q, f, n, m):
         t = np.zeros(2 * coarse + 2, np.float32)
         for J in range(m[1] + 1):
             for c in range(3):
-                t[:] = 0.0
+                at = ((K * (m[1] + 1) + J) * 3 + c) * coarse
+                start, stop = coarse_spans[K, 3 * J + c, 0] - at, coarse_spans[K, 3 * J + c, 1] - at
+                t[2 * start : 2 * stop + 1] = 0.0
                 for k in range(max(2 * K - 1, 0), min(2 * K + 1, n[0]) + 1):
                     for j in range(max(2 * J - 1, 0), min(2 * J + 1, n[1]) + 1):
                         w = (one if k == 2 * K else half) * (one if j == 2 * J else half)
-                        _gather(t, q, uint64(((k * (n[1] + 1) + j) * 3 + c) * wide), w, uint64(wide))
-                o = ((K * (m[1] + 1) + J) * 3 + c) * coarse
-                for i in range(coarse):
-                    f[o + i] = t[2 * i + 1] + half * (t[2 * i] + t[2 * i + 2])
+                        o = ((k * (n[1] + 1) + j) * 3 + c) * wide
+                        low = max(spans[k, 3 * j + c, 0] - o, 2 * start - 1)
+                        high = min(spans[k, 3 * j + c, 1] - o, 2 * stop)
+                        if low < high:
+                            _gather(t, q, uint64(low), uint64(o + low), w, uint64(high - low))
+                for i in range(start, stop):
+                    f[at + i] = t[2 * i + 1] + half * (t[2 * i] + t[2 * i + 2])
 
 
 @njit(**FAST, parallel=True)
-def prolong(u, v, inverse, n, m):
+def prolong(u, v, inverse, spans, n, m):
     """Add the trilinear interpolation of v where free."""
     wide, coarse = n[2] + 1, m[2] + 1
     half, one = np.float32(0.5), np.float32(1.0)
@@ -221,17 +256,21 @@ def prolong(u, v, inverse, n, m):
         t = np.zeros(coarse + 1, np.float32)
         for j in range(n[1] + 1):
             for c in range(3):
-                t[:] = 0.0
+                at = ((k * (n[1] + 1) + j) * 3 + c) * wide
+                start, stop = spans[k, 3 * j + c, 0] - at, spans[k, 3 * j + c, 1] - at
+                if start >= stop:
+                    continue
+                first, last = start // 2, stop // 2 + 1
+                t[first:last] = 0.0
                 for K in range(k // 2, (k + 1) // 2 + 1):
                     for J in range(j // 2, (j + 1) // 2 + 1):
                         w = (half if k % 2 else one) * (half if j % 2 else one)
                         o = ((K * (m[1] + 1) + J) * 3 + c) * coarse
-                        for i in range(coarse):
+                        for i in range(first, last):
                             t[i] += w * v[o + i]
-                o = ((k * (n[1] + 1) + j) * 3 + c) * wide
-                for i in range(wide):
-                    if inverse[o + i] > 0.0:
-                        u[o + i] += t[i // 2] if i % 2 == 0 else half * (t[i // 2] + t[i // 2 + 1])
+                for i in range(start, stop):
+                    if inverse[at + i] > 0.0:
+                        u[at + i] += t[i // 2] if i % 2 == 0 else half * (t[i // 2] + t[i // 2 + 1])
 
 
 @njit(cache=True, error_model="numpy")
@@ -244,6 +283,21 @@ def row_ends(e, rows):
                 if e[k, j, i] > 0.0:
                     low, high = min(low, i), i + 1
             rows[k, j, 0], rows[k, j, 1] = min(low, high), high
+
+
+@njit(cache=True, error_model="numpy")
+def node_spans(rows, wide, spans):
+    """First place and one past the last of each row of nodes, component by component; the same twice where no element touches."""
+    for k in range(spans.shape[0]):
+        for j in range(spans.shape[1] // 3):
+            low, high = wide, 0
+            for a in range(max(k - 1, 0), min(k + 1, rows.shape[0])):
+                for b in range(max(j - 1, 0), min(j + 1, rows.shape[1])):
+                    if rows[a, b, 1] > rows[a, b, 0]:
+                        low, high = min(low, rows[a, b, 0]), max(high, rows[a, b, 1] + 1)
+            for c in range(3):
+                at = (k * spans.shape[1] + 3 * j + c) * wide
+                spans[k, 3 * j + c, 0], spans[k, 3 * j + c, 1] = at + min(low, high), at + high
 
 
 @njit(cache=True, error_model="numpy")

@@ -22,7 +22,7 @@ from osteon.physics import elasticity_kernels as kernels
 
 Array = np.ndarray[Any, np.dtype[Any]]
 COARSEST = 800  # unknowns solved directly
-ALONE = 3 * 32**3  # unknowns below which waiting for a second thread costs more than it does
+ALONE = 3 * 24**3  # unknowns below which handing a loop to a second thread (6 µs) costs more than it does
 DEGREE = 3  # Chebyshev steps before and after
 SPAN = 10.0  # largest over smallest eigenvalue that the smoother damps
 SHIFT = 1e-9  # added to the coarsest diagonal, relative: an almost loose corner cannot stop the factorisation
@@ -98,6 +98,7 @@ class Level:
     n: Array
     modulus: Array
     rows: Array
+    spans: Array
     inverse: Array
     u: Array
     f: Array
@@ -106,10 +107,14 @@ class Level:
     spring: Array | None = None
     direct: Any = None
 
-    @property
-    def plane(self) -> int:
-        """Values in one plane of nodes."""
-        return int(3 * (self.n[1] + 1) * (self.n[2] + 1))
+
+def ends_of(modulus: Array) -> tuple[Array, Array]:
+    """Return where the elements of each row along x lie, and where their nodes do (kernels)."""
+    rows = np.zeros((*modulus.shape[:2], 2), np.int64)
+    kernels.row_ends(modulus, rows)
+    spans = np.zeros((modulus.shape[0] + 1, 3 * (modulus.shape[1] + 1), 2), np.int64)
+    kernels.node_spans(rows, modulus.shape[2] + 1, spans)
+    return rows, spans
 
 
 class Cycle:
@@ -138,12 +143,11 @@ class Cycle:
         total = own if spring is None else own + spring
         inverse = np.zeros(fixed.shape, np.float32)
         np.divide(1.0, total, out=inverse, where=(own > 0.0) & ~fixed)
-        rows = np.zeros((*modulus.shape[:2], 2), np.int64)
-        kernels.row_ends(modulus, rows)
+        rows, spans = ends_of(modulus)
         n = np.array(modulus.shape, np.int64)
         u, f, d, q = (np.zeros(fixed.size, np.float32) for _ in range(4))
         flat = None if spring is None or not spring.any() else spring.reshape(-1)
-        return Level(n, modulus, rows, inverse.reshape(-1), u, f, d, q, flat)
+        return Level(n, modulus, rows, spans, inverse.reshape(-1), u, f, d, q, flat)
 
     def _coarser(self, level: Level, fixed: Array, own: Array) -> tuple[Array, Array, Array]:
         """Return modulus (times the edge, which doubles), fixed nodes and springs of the next level."""
@@ -157,7 +161,7 @@ class Cycle:
         coarse[: there.shape[0], : there.shape[1], :, : there.shape[3]] = there
         held = np.where(fixed, own, 0.0 if level.spring is None else level.spring.reshape(fixed.shape)).astype(np.float32)
         spring = np.zeros(coarse.size, np.float32)
-        kernels.restrict(held.reshape(-1), spring, level.n, m)
+        kernels.restrict(held.reshape(-1), spring, level.spans, ends_of(modulus)[1], level.n, m)
         return modulus, coarse, spring.reshape(shape)
 
     def _factorise(self, level: Level, fixed: Array) -> None:
@@ -187,18 +191,18 @@ class Cycle:
         below = self.levels[at + 1]
         self._smooth(here, from_zero=True)
         self._operate(here)
-        kernels.defect(here.q, here.f, here.inverse, here.plane)
-        kernels.restrict(here.q, below.f, here.n, below.n)
+        kernels.defect(here.q, here.f, here.inverse, here.spans)
+        kernels.restrict(here.q, below.f, here.spans, below.spans, here.n, below.n)
         with few_threads(below.u.size):
             self.run(at + 1)
-        kernels.prolong(here.u, below.u, here.inverse, here.n, below.n)
+        kernels.prolong(here.u, below.u, here.inverse, here.spans, here.n, below.n)
         self._smooth(here, from_zero=False)
         return here.u
 
     def _operate(self, level: Level) -> None:
-        kernels.apply(level.u, level.q, level.modulus.reshape(-1), level.rows, self.blocks, level.n)
+        kernels.apply(level.u, level.q, level.modulus.reshape(-1), level.rows, level.spans, self.blocks, level.n)
         if level.spring is not None:
-            kernels.add_springs(level.q, level.u, level.spring, level.plane)
+            kernels.add_springs(level.q, level.u, level.spring, level.spans)
 
     def _smooth(self, level: Level, *, from_zero: bool) -> None:
         """Chebyshev polynomial in D^-1 K, the same before and after: the cycle stays symmetric."""
@@ -206,13 +210,13 @@ class Cycle:
         rho = 1.0 / sigma
         first, f32 = 1.0 / self.middle, np.float32
         if from_zero:
-            kernels.start_smoothing(level.u, level.d, level.f, level.inverse, f32(first), level.plane)
+            kernels.start_smoothing(level.u, level.d, level.f, level.inverse, f32(first), level.spans)
         else:
             self._operate(level)
-            kernels.smooth(level.u, level.d, level.q, level.f, level.inverse, f32(0.0), f32(first), level.plane)
+            kernels.smooth(level.u, level.d, level.q, level.f, level.inverse, f32(0.0), f32(first), level.spans)
         for _ in range(DEGREE - 1):
             following = 1.0 / (2.0 * sigma - rho)
             self._operate(level)
             keep, scale = f32(following * rho), f32(2.0 * following / self.half)
-            kernels.smooth(level.u, level.d, level.q, level.f, level.inverse, keep, scale, level.plane)
+            kernels.smooth(level.u, level.d, level.q, level.f, level.inverse, keep, scale, level.spans)
             rho = following

@@ -121,14 +121,22 @@ def load_curve(strength: Strength) -> Picture | None:
         body += _ended(x, y, run, colour, unit, row)
         high = 284 + 19 * row
         body.append(svg.line((50, high), (84, high), stroke=colour, width=2.4, dash=dash))
-        failed = words.number(run.failure_load, unit) if run.failure_load is not None else "no failure within the run"
+        failed = _told(run, unit)
         body.append(svg.text(92, high + 4, f"{name}: {failed}", size=12, weight=600 if row == 0 else 400))
     low = 284 + 19 * len(runs)
     body.append(svg.line((50, low), (84, low), stroke=svg.SOFT, width=1, dash="1.5 2.5"))
     body.append(svg.text(92, low + 4, "elastic, as far as nothing yields", size=12))
-    told = "; ".join(f"{name}: {words.number(run.failure_load, unit)}" for name, _, _, run in runs)
+    told = "; ".join(f"{name}: {_told(run, unit)}" for name, _, _, run in runs)
     alt = f"Load over displacement up to failure: {told}"
     return Picture(svg.document(WIDE, low + 12.0, body, alt), alt, "Load over displacement")
+
+
+def _told(run: Run, unit: str) -> str:
+    if run.failure_load is not None:
+        return words.number(run.failure_load, unit)
+    if run.at_least is not None:
+        return f"at least {words.number(run.at_least, unit)}: nothing yielded"
+    return "no failure within the run"
 
 
 def _tangent(x: Axis, y: Axis, run: Run, colour: str) -> list[str]:

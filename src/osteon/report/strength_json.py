@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from osteon.assessment.fracture_hint import FractureState
 from osteon.assessment.rigidity import RigidityRatio
 from osteon.assessment.strength_results import LINEAR_WARNING, WARNING, Run, Strength
 from osteon.evidence.value import Band
@@ -39,8 +40,10 @@ def as_numbers(strength: Strength) -> dict[str, Any]:
         "stiffness_n_per_mm": _number(force.stiffness if force else None),
         "linear_load_n": _number(force.linear_load if force else None),
         "failure_load_n": _band(strength.failure if is_force else None),
+        "failure_load_at_least_n": _number(force.at_least if force else None),
         "failure_displacement_mm": _number(force.failure_at if force else None),
         "failure_moment_n_m": _band(None if is_force else strength.failure),
+        "failure_moment_at_least_n_m": _number(moment.at_least if moment else None),
         "linear_moment_n_m": _number(moment.linear_load if moment else None),
         "stiffness_n_m_per_degree": _number(moment.stiffness if moment else None),
         "failure_angle_degree": _number(moment.failure_at if moment else None),
@@ -68,6 +71,8 @@ def as_numbers(strength: Strength) -> dict[str, Any]:
         "dropped": list(run.dropped) if run else [],
         "rigidity": _rigidity(strength.rigidity_ratio),
         "pose": _pose(strength),
+        "load_enters": strength.enters,
+        "fracture": _fracture(strength.fracture),
         "band_from": list(strength.band_from),
         "most_matters": [{"what": w, "share_of_variance": _number(v)} for w, v in strength.most_matters],
         "assumptions": [
@@ -117,6 +122,20 @@ def _rigidity(ratio: RigidityRatio | None) -> dict[str, Any] | None:
         "least": {name: {"ratio": _number(v), "along_mm": _number(at)} for name, (v, at) in ratio.least.items()},
         "flagged": list(ratio.flagged),
         "fall_percent": ratio.fall_percent,
+    }
+
+
+def _fracture(found: FractureState | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "status": found.status,
+        "sentence": found.sentence,
+        "fragments": [{"name": each.name, "volume_ml": _number(each.volume_ml)} for each in found.fragments],
+        "displacement_mm": _number(found.displacement_mm),
+        "gap_mm": _number(found.gap_mm),
+        "angulation_degree": _number(found.angulation_deg),
+        "gap_to_load_degree": _number(found.angle_deg),
     }
 
 

@@ -137,6 +137,8 @@ def lines(strength: Strength) -> list[str]:
     found, run = strength.calibration, strength.now
     if found is not None:
         said.append(f"Density: {found.method}, {KINDS.get(found.kind, found.kind)}; law {strength.law}")
+    if strength.enters:
+        said.append(f"Where the load enters: {strength.enters}")
     if run is not None:
         said.append(
             f"Model: {run.elements} cubes of {words.number(strength.voxel_mm, 'mm')}, ended: {ENDED.get(run.ended, run.ended)}"
@@ -180,6 +182,9 @@ def _numbers(strength: Strength) -> Iterator[Row]:
         return
     if strength.failure is not None:
         yield Row("Failure load" if strength.quantity == "force" else "Failure moment", _band(strength.failure, unit), "")
+    elif strength.now is not None and strength.now.at_least is not None:
+        name = "Failure load" if strength.quantity == "force" else "Failure moment"
+        yield Row(name, f"at least {words.number(strength.now.at_least, unit)}", "no failure load: nothing yielded up to there")
     elif strength.status != "relative_only" and strength.now is not None:
         yield Row("Failure load", f"cannot tell: {strength.now.why or 'the run did not get there'}")
     if strength.quantity == "force" and strength.failure is not None:
@@ -266,6 +271,8 @@ def _model(strength: Strength, run: Run) -> Iterator[Row]:
         yield Row("Loose pieces left out", str(len(run.dropped)), "; ".join(run.dropped))
     if strength.pose is not None:
         by = "given by hand" if strength.pose.by_hand else "found from landmarks, drawn above"
+        if strength.enters:
+            yield Row("Where the load enters", strength.enters)
         yield Row("Pose of the load", by, " ".join(strength.pose.doubts))
 
 

@@ -15,14 +15,20 @@ from osteon.selection.missing import Cubes, missing_sets
 from osteon.selection.rules import Rule
 from osteon.selection.verdicts import Status
 
+ON_CT = "film threshold on a CT length: not validated"
+"""As in ``assessment/scores/van_der_linden.yaml``."""
 Sets = tuple[tuple[tuple[str, ...], bool], ...]
 
 
 @dataclass
 class Bench:
-    """What is known of one lesion, and every rule judged by it once, however many treatments share it."""
+    """What is known of one lesion, and every rule judged by it once, however many treatments share it.
+
+    ``imaged`` are the facts that were read on its CT, alone or beside the chart.
+    """
 
     truths: Truths
+    imaged: frozenset[str] = frozenset()
     _judged: dict[tuple[int, str], Judged] = field(default_factory=dict)
     _by_id: dict[str, dict[int, Judged]] = field(default_factory=dict)
     _after: dict[tuple[str, object], Bench] = field(default_factory=dict)
@@ -34,9 +40,9 @@ class Bench:
     _status: dict[int, tuple[tuple[Judged, ...], Status]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, states: Mapping[str, State]) -> Bench:
+    def of(cls, states: Mapping[str, State], imaged: frozenset[str] = frozenset()) -> Bench:
         """Return the bench of some states."""
-        return cls(Truths(states, vocabulary()))
+        return cls(Truths(states, vocabulary()), imaged)
 
     def judge(self, rule: Rule, policy: str) -> Judged:
         """Return how one rule comes out."""
@@ -87,6 +93,10 @@ class Bench:
             self._words[fact] = "" if isinstance(state, (Unknown, NotApplicable)) else state_words(fact, state)
         return self._words[fact]
 
+    def label(self, rule: Rule, fact: str) -> str:
+        """Return what stands behind a number read on CT that a rule compares with a threshold of plain films; else ""."""
+        return f" ({ON_CT})" if fact in rule.film and fact in self.imaged and self.words(fact) else ""
+
     @cached_property
     def raised(self) -> Mapping[str, str]:
         """Facts of which the image says that it cannot tell them and only the chart can, with why: a gap in the bone, say."""
@@ -100,7 +110,7 @@ class Bench:
         """Return the bench if one fact were known."""
         key = (fact, value)
         if key not in self._after:
-            self._after[key] = Bench(self.truths.told(fact, cast(Scalar, value)))
+            self._after[key] = Bench(self.truths.told(fact, cast(Scalar, value)), self.imaged - {fact})
         return self._after[key]
 
     def cubes(self, book: RuleBook) -> Cubes:

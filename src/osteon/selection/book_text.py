@@ -52,6 +52,8 @@ def rule_lines(rule: Rule) -> Iterator[str]:
         yield f"  then: {rule.then.replace('_', ' ') if rule.then == 'outside_scope' else rule.then}"
     for each in rule.mitigations:
         yield f"  mitigated if: {words(each.when)}: {each.text}"
+    if rule.film:
+        yield f"  thresholds of plain films: {', '.join(rule.film)}"
     if rule.valid_from:
         yield f"  valid from: {rule.valid_from}"
     if rule.supersedes:
@@ -124,6 +126,7 @@ def rule_tree(rule: Rule) -> dict[str, Any]:
         "conflicts": list(rule.conflicts),
         "mitigations": [{"when": words(m.when), "text": m.text} for m in rule.mitigations],
         "extract": list(rule.extract),
+        "film": list(rule.film),
         "file": rule.file,
     }
 

@@ -34,6 +34,7 @@ KEYS = {
     "mitigations",
     "examples",
     "extract",
+    "film",
     "first",
     "holds",
 }
@@ -81,6 +82,8 @@ class Rule:
         Where it stands.
     extract : tuple of str
         Ids of the extraction of the papers that it uses, for example ``("CRY-03",)``.
+    film : tuple of str
+        Facts whose threshold here was found on plain films: what was read on a CT instead is labelled so.
     first, holds : bool
         Of a red flag: whether it is asked before everything else where it cannot be told, and whether treatments wait for it.
     """
@@ -99,6 +102,7 @@ class Rule:
     examples: tuple[tuple[Mapping[str, State], Truth], ...]
     file: str
     extract: tuple[str, ...] = ()
+    film: tuple[str, ...] = ()
     first: bool = False
     holds: bool = True
 
@@ -244,7 +248,7 @@ def _rule(entry: Mapping[str, Any], file: str, site: Site) -> Rule:
         raise _refuse(f"no entry {unknown} in the decision register.", where, "Add it to evidence/conflicts.yaml.")
     words = vocabulary()
     source = entry["source"]
-    return Rule(
+    made = Rule(
         id=entry["id"],
         kind=cast(RuleKind, kind),
         when=parse(entry["when"], words, where, site),
@@ -259,9 +263,14 @@ def _rule(entry: Mapping[str, Any], file: str, site: Site) -> Rule:
         examples=tuple(_example(e, where) for e in entry["examples"]),
         file=file,
         extract=tuple(entry.get("extract", ())),
+        film=tuple(entry.get("film", ())),
         first=bool(entry.get("first", False)),
         holds=bool(entry.get("holds", True)),
     )
+    unread = [name for name in made.film if name not in made.facts]
+    if unread:
+        raise _refuse(f"`film` names {unread}, which `when` does not read.", where, "Name facts that the condition compares.")
+    return made
 
 
 def _check_together(found: Sequence[Rule], file: str) -> None:

@@ -75,7 +75,7 @@ def select(
     names = tuple(entries())
     for lesion in assessment.lesions:
         base = base_facts(assessment, lesion, site)
-        plain = Bench.of(states_of(base))
+        plain = Bench.of(states_of(base), imaged(base))
         flags += flags_of(lesion.lesion_id, plain.truths, site)
         benches: dict[tuple[Fact, ...], tuple[Bench, frozenset[str]]] = {(): (plain, only_read(base))}
         for name in names:
@@ -83,7 +83,7 @@ def select(
             found = tuple(site_facts(lesion, which))
             if found not in benches:
                 facts = joined(base, found)
-                benches[found] = (Bench.of(states_of(facts)), only_read(facts))
+                benches[found] = (Bench.of(states_of(facts), imaged(facts)), only_read(facts))
             bench, read = benches[found]
             answers += [Answer.to(lesion.lesion_id, name, p, book(which, site), bench, read, missing) for p in policies]
     beside = {p: [a for a in answers if a.policy == p] for p in policies}
@@ -148,6 +148,11 @@ def only_read(facts: Mapping[str, Fact]) -> frozenset[str]:
     """Return the names of facts that are known from the image and from nowhere else."""
     told = (f for f in facts.values() if f.origins and not isinstance(f.state, (Unknown, NotApplicable)))
     return frozenset(f.name for f in told if all(origin.kind == "image" for origin in f.origins))
+
+
+def imaged(facts: Mapping[str, Fact]) -> frozenset[str]:
+    """Return the names of facts that were read from the image, alone or beside the chart."""
+    return frozenset(f.name for f in facts.values() if any(origin.kind == "image" for origin in f.origins))
 
 
 def _state(facts: Mapping[str, Fact], name: str) -> State:
@@ -241,9 +246,9 @@ def _reason(judged: Judged, answer: Answer) -> Reason:
     said: tuple[str, ...] = ()
     if truth == "unknown":
         unknown = mattering(rule.when, bench.truths, lambda: bench.cubes(answer.book))
-        said = tuple([bench.asked(f) for f in unknown])
+        said = tuple([bench.asked(f) + bench.label(rule, f) for f in unknown])
     elif truth != "not_applicable":
-        said = tuple([words for f in rule.facts if (words := bench.words(f))])
+        said = tuple([words + bench.label(rule, f) for f in rule.facts if (words := bench.words(f))])
     planned: tuple[str, ...] = ()
     if judged.planned:
         planned = tuple([m.text for m in rule.mitigations if bench.truths.of(m.when) == "true"])
