@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from osteon.errors import InputError
 from osteon.physics.acoustic_interface import energy_in, fluid_on_solid
-from osteon.physics.acoustic_layers import Layer, Medium, Stack, solve
+from osteon.physics.acoustic_layers import Layer, Medium, Stack, solve, vertical
+from osteon.physics.acoustic_scatter import scatter
 from osteon.validation import plane_wave_second
 
 DB_CM = 11.51  # Np/m
@@ -164,3 +165,30 @@ def test_stress_and_displacement_go_on_across_a_face_between_solids():
 def test_what_no_wave_can_follow_is_refused(make):
     with pytest.raises(InputError):
         make()
+
+
+def test_one_face_scatters_as_the_closed_form_and_sums_to_the_exact_layer():
+    first, bone, last = (
+        Medium(1090.0, 1575.0, 5.0),
+        Medium(1850.0, 2800.0, 60.0, 1550.0, 150.0),
+        Medium(1700.0, 2300.0, 80.0, 1400.0, 150.0),
+    )
+    xi = np.linspace(0, 1.3, 40) * 2 * np.pi * 1e6 / 1575
+    down, up, out = (
+        scatter(first, bone, 1e6, xi, down=True),
+        scatter(first, bone, 1e6, xi, down=False),
+        scatter(bone, last, 1e6, xi, down=True),
+    )
+    np.testing.assert_allclose(down[:, 0], fluid_on_solid(first, bone, 1e6, xi), atol=1e-9)
+    exact = solve(Stack(first, (Layer(bone, 2e-3),), last, 1e6), xi)
+    decay = np.exp(2e-3j * np.stack([vertical(k, xi) for k in (bone.wavenumber(1e6), bone.shear_wavenumber(1e6))]))
+    wave, reflected, through = down[1:, 0], down[0, 0].copy(), 0
+    for _ in range(150):
+        wave = wave * decay
+        through = through + np.einsum("oin,in->on", out[2:], wave)
+        back = np.einsum("oin,in->on", out[:2], wave) * decay
+        reflected += (up[2] * back).sum(axis=0)
+        wave = np.einsum("oin,in->on", up[:2], back)
+    np.testing.assert_allclose(reflected, exact.reflected, atol=1e-9)
+    np.testing.assert_allclose(through[0], exact.transmitted, atol=1e-9)
+    np.testing.assert_allclose(through[1], exact.transmitted_shear, atol=1e-9)

@@ -60,8 +60,8 @@ def test_options_are_of_their_kind_and_none_belong_to_all():
         with pytest.raises(InputError, match="no option"):
             options_of(name, ["--cl", "3"])
     assert case("itrusst") is itrusst.run
-    with pytest.raises(InputError, match="BM7"):
-        itrusst.run(silent, "BM7", "SC1")
+    with pytest.raises(InputError, match="BM9"):
+        itrusst.run(silent, "BM9", "SC1")
     with pytest.raises(InputError, match="angles"):
         interface.run(silent, angles="0,95")
 

@@ -1,61 +1,72 @@
-r"""The fast planner of ultrasound: an angular spectrum that marches plane by plane through voxels, with echoes.
+r"""The fast planner of ultrasound: an angular spectrum that marches plane by plane through voxels, with echoes and with shear.
 
-From plane to plane the whole field is propagated once for every medium of the slab between, and each column takes the one it
-lies in (phase shift plus interpolation, Gazdag & Sguazzero 1984). Where a column changes its medium, the field goes through
-the coefficients of that interface in k-space, angle by angle:
+From plane to plane the field is propagated once for every kind of medium in the slab between, and each column takes the one it
+lies in (phase shift plus interpolation, Gazdag & Sguazzero 1984); media of nearly one speed go together, each with its own
+phase. Where a column changes its medium, the field goes through the coefficients of that interface in k-space, angle by angle:
+fluid to fluid, and into, between and out of solids with mode conversion (``acoustic_scatter``). What is sent back waits at its
+plane and sets out on the next sweep, upward and downward in turn, until a sweep adds next to nothing. On flat level layers the
+sum of sweeps is the exact answer.
 
-.. math:: R = \frac{\rho_2 k_{z,1} - \rho_1 k_{z,2}}{\rho_2 k_{z,1} + \rho_1 k_{z,2}},\qquad T = 1 + R
+Where a face leans, the difference between its own normal (from the voxels round it) and z is added for the mean direction in
+which the wave goes there: Snell's law on the true face, and the share of a strip of columns that a wave moving sideways fills
+twice or leaves empty. That is a correction of first order in the tilt; ``Marched.stairs`` says how much power meets such faces.
 
-What is reflected waits at its plane and sets out on the next sweep, upward and downward in turn, until a sweep adds next to
-nothing. On flat level layers the sum of sweeps is the exact answer. Angles count from z, not from the face's own normal: on a
-curved or tilted shell the first passage is good and the echoes are not (``osteon validate itrusst --case BM5``), and
-``Marched.stairs`` says how much power meets such faces. Planes are the faces of voxels: cell k lies between planes k and k +
-1. Media are taken as fluids here.
+In a solid the longitudinal wave is carried as :math:`\rho\omega^2\varphi`, which in a fluid is the pressure, and shear as the
+horizontal part of :math:`\rho\omega^2\boldsymbol\psi`. Planes are the faces of voxels: cell k lies between planes k and k + 1.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import fft
 
 from osteon.errors import InputError, NumericalError
-from osteon.physics.acoustic_layers import Medium, vertical
+from osteon.physics.acoustic_layers import Medium
+from osteon.physics.acoustic_planner_grid import present_in
+from osteon.physics.acoustic_planner_heat import heat_of
+from osteon.physics.acoustic_planner_march import DARK, VOID, March, Waiting, largest
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MOST_SWEEPS = 15
 ENOUGH = 1e-3  # a sweep that adds less than this share of the peak is the last
-LEVEL = 0.99  # a face that meets less than this share of the plane's power is no level one
+GROWS = 0.05  # of the peak: echoes that grow beyond it are an error of the method, not a resonance
 COARSEST = 2.2  # voxels a wavelength: below it the grid does not carry the wave
 
 
 @dataclass(frozen=True, eq=False)
 class Marched:
-    """The field of the planner.
+    r"""The field of the planner.
 
     Parameters
     ----------
     pressure_pa : ndarray of complex64, shape (z + 1, y, x)
-        On the planes between cells; plane 0 is the entry.
+        On the planes between cells, on the lower side of a face; plane 0 is the entry. In a solid :math:`\rho\omega^2\varphi`.
+    heat_w_m3, shear_w_m3 : ndarray of float32, shape (z, y, x)
+        Power turned into heat in each cell, and what of it shear brings.
+    incident_w : float
+        Power that goes in through the entry plane.
     sweeps : int
         Made.
     last_added : float
         Largest pressure that the last sweep added, as a share of the peak.
     ended : str
-        ``converged``, or ``stopped after n sweeps``.
+        ``converged``, ``stopped after n sweeps``, or ``stopped: echoes grew in sweep n``.
     stairs : float
-        Share of the power at interfaces that meets no level face, but one that rises or falls within its plane.
+        Share of the power at interfaces that meets a face that leans by more than 5 degrees.
     beyond_critical : float
-        Share of the power at interfaces to a faster medium that arrives beyond its critical angle (counted from z).
+        Share of the power at interfaces to a faster medium that arrives beyond its critical angle, counted from the true normal.
     points_per_wavelength : float
         Voxels in the shortest wavelength.
     """
 
     pressure_pa: Array
+    heat_w_m3: Array
+    shear_w_m3: Array
+    incident_w: float
     sweeps: int
     last_added: float
     ended: str
@@ -63,42 +74,10 @@ class Marched:
     beyond_critical: float
     points_per_wavelength: float
 
-
-class _Spectra:
-    """Propagators and coefficients on the grid of transverse wavenumbers, made when first asked for."""
-
-    def __init__(self, media: Sequence[Medium], frequency_hz: float, shape: tuple[int, int], spacing_m: float) -> None:
-        ky, kx = (2 * math.pi * np.fft.fftfreq(n, spacing_m) for n in shape)
-        self.kx, self.ky = kx[None, :], ky[:, None]
-        self.xi = np.hypot(self.kx, self.ky)
-        self.media, self.frequency_hz, self.step_m = media, frequency_hz, spacing_m
-        self._kept: dict[tuple[str | int, ...], Array] = {}
-        self._k_z = [vertical(medium.wavenumber(frequency_hz), self.xi) for medium in media]
-
-    def step(self, medium: int) -> Array:
-        """Return the propagator over one cell."""
-        key: tuple[str | int, ...] = ("step", medium)
-        if key not in self._kept:
-            self._kept[key] = np.exp(1j * self._k_z[medium] * self.step_m).astype(np.complex64)
-        return self._kept[key]
-
-    def reflection(self, upper: int, lower: int) -> Array:
-        """Return R of a wave that comes from ``upper``."""
-        key: tuple[str | int, ...] = ("reflection", upper, lower)
-        if key not in self._kept:
-            first = self.media[lower].density_kg_m3 * self._k_z[upper]
-            second = self.media[upper].density_kg_m3 * self._k_z[lower]
-            self._kept[key] = ((first - second) / (first + second)).astype(np.complex64)
-        return self._kept[key]
-
-
-@dataclass(frozen=True, eq=False)
-class _Face:
-    """Columns of one plane at which one medium follows on another."""
-
-    upper: int
-    lower: int
-    columns: Array  # flat indices
+    @property
+    def longitudinal_w_m3(self) -> Array:
+        """Heat of the longitudinal wave alone."""
+        return self.heat_w_m3 - self.shear_w_m3
 
 
 def march(
@@ -108,9 +87,11 @@ def march(
     frequency_hz: float,
     spacing_m: float,
     *,
+    absorption_np_m: Sequence[tuple[float, float]] | None = None,
     most_sweeps: int = MOST_SWEEPS,
     enough: float = ENOUGH,
     rim: float = 0.1,
+    observe: Callable[[int, float], None] | None = None,
 ) -> Marched:
     """Propagate a plane of pressure through labelled voxels.
 
@@ -119,150 +100,72 @@ def march(
     entry_pa : ndarray of complex, shape (y, x)
         On the upper face of the first cells, going down (along z).
     labels : ndarray of int, shape (z, y, x)
-        Which medium fills each cell.
+        Which medium fills each cell; the first plane of cells is fluid wherever the wave enters.
     media : sequence of Medium
-        At the frequency; solids are taken as fluids.
+        At the frequency.
     frequency_hz : float
         Frequency.
     spacing_m : float
         Edge of a cell.
+    absorption_np_m : sequence of (float, float) or None
+        Of each medium, of the longitudinal and the shear wave: what of the attenuation turns into heat. None: all of it.
     most_sweeps : int
         At most so many sweeps; 1 is downward only.
     enough : float
         A sweep that adds less than this share of the peak is the last.
     rim : float
-        Share of the grid, at each edge, over which the field is faded; what is not faded comes back in on the other side.
+        Share of the grid, at each edge, over which the field is faded; what is not faded comes back in on the other side. An axis
+        of one cell repeats and is not faded.
+    observe : callable or None
+        Called with the number of sweeps made and what the last one added.
 
     Returns
     -------
     Marched
-        Pressure on every plane, and how far to believe it.
+        Field and heat, and how far to believe them.
 
     Raises
     ------
     InputError
-        If shapes or labels do not fit, something is not finite, or the grid is too coarse for the frequency.
+        If shapes or labels do not fit, something is not finite, the wave starts in a solid, or the grid is too coarse.
     NumericalError
         If the field is not finite.
     """
     present, ppw = _check(entry_pa, labels, media, frequency_hz, spacing_m)
-    shape = (labels.shape[1], labels.shape[2])
-    spectra = _Spectra([m.as_fluid for m in media], frequency_hz, shape, spacing_m)
-    faces = _faces(labels)
-    fade = np.outer(_fade(shape[0], rim), _fade(shape[1], rim)).astype(np.complex64)
-    total = np.zeros((len(labels) + 1, *shape), np.complex64)
-    waiting: dict[int, Array] = {0: np.asarray(entry_pa, np.complex64)}
-    trust = _Trust(media)
-    added, sweeps, peak = 1.0, 0, 0.0
-    while sweeps < most_sweeps and waiting and (sweeps < 2 or added >= enough):
-        down = sweeps % 2 == 0
-        waiting, most = _sweep(total, waiting, labels, present, spectra, faces, fade, down, trust if sweeps == 0 else None)
+    labels, media, present = _distinct(labels, media, present)
+    run = March(labels, media, frequency_hz, spacing_m, present, rim)
+    run.total[0] += np.asarray(entry_pa, np.complex64)
+    run.peak = largest(run.total[0])
+    waiting: Waiting = {0: [(slice(0, 1), np.arange(entry_pa.size), run.total[0].reshape(1, -1).copy())]}
+    added, least, sweeps, grew = 1.0, 1.0, 0, False
+    while sweeps < most_sweeps and waiting and (sweeps < 2 or added >= enough) and not grew:
+        waiting, most = run.sweep(waiting, sweeps % 2 == 0, sweeps == 0)
         sweeps += 1
-        peak = max(_largest(plane) for plane in total)
-        added = most / peak if peak > 0 else 0.0
-    if not np.isfinite(peak):
-        raise NumericalError("The marched field is not finite.", "Nothing can be planned on it.", "Check media and entry plane.")
-    ended = "converged" if added < enough or not waiting else f"stopped after {sweeps} sweeps"
-    return Marched(total, sweeps, added, ended, *trust.shares(), ppw)
+        added = most / run.peak if run.peak > 0 else 0.0
+        least = min(least, added)
+        grew = added > max(1.5 * least, GROWS)
+        if not math.isfinite(most):
+            raise NumericalError(
+                "The marched field is not finite.", "Nothing can be planned on it.", "Check media and entry plane."
+            )
+        if observe is not None:
+            observe(sweeps, added)
+    settled = added < enough or not waiting
+    ended = f"stopped: echoes grew in sweep {sweeps}" if grew else "converged" if settled else f"stopped after {sweeps} sweeps"
+    run.runs.fill()
+    heat, shear = heat_of(run, absorption_np_m)
+    incident = run.incident_w(np.asarray(entry_pa), int(labels[0].ravel()[np.abs(entry_pa).argmax()]))
+    return Marched(
+        run.total, heat, shear, incident, sweeps, added, ended, *run.trust(), ppw,
+    )  # fmt: skip
 
 
-class _Trust:
-    """Where the first sweep meets interfaces: shares of power that the planner carries badly."""
-
-    def __init__(self, media: Sequence[Medium]) -> None:
-        self.media, self.all, self.stairs, self.fast, self.beyond = media, 0.0, 0.0, 0.0, 0.0
-
-    def meet(self, face: _Face, wave: Array, spectra: _Spectra, spectrum: Array) -> None:
-        """Note the power that arrives at a face."""
-        power, whole = (float((np.abs(part) ** 2).sum()) for part in (wave.ravel()[face.columns], wave))
-        self.all += power
-        self.stairs += power if power < LEVEL * whole else 0.0
-        first, second = self.media[face.upper], self.media[face.lower]
-        if second.speed_m_s > first.speed_m_s:
-            limit = 2 * math.pi * spectra.frequency_hz / second.speed_m_s  # the largest transverse wavenumber that still goes on
-            weight = np.abs(spectrum) ** 2
-            self.fast += power
-            self.beyond += power * float(weight[spectra.xi > limit].sum() / max(float(weight.sum()), 1e-300))
-
-    def shares(self) -> tuple[float, float]:
-        """Return the share at faces that are not level and the share beyond the critical angle."""
-        return self.stairs / max(self.all, 1e-300), self.beyond / max(self.fast, 1e-300)
-
-
-def _sweep(
-    total: Array,
-    waiting: dict[int, Array],
-    labels: Array,
-    present: list[Array],
-    spectra: _Spectra,
-    faces: dict[int, list[_Face]],
-    fade: Array,
-    down: bool,
-    trust: _Trust | None,
-) -> tuple[dict[int, Array], float]:
-    """March once through all planes; return what is reflected, by plane, and the largest pressure that was added."""
-    count = len(labels)
-    echo: dict[int, Array] = {}
-    start = min(waiting) if down else max(waiting)
-    wave, most = np.zeros(total.shape[1:], np.complex64), 0.0
-    for plane in range(start, count + 1) if down else range(start, -1, -1):
-        if plane in waiting:
-            wave = wave + waiting[plane]
-        total[plane] += wave
-        most = max(most, _largest(wave))
-        cell, after = (plane, plane + 1) if down else (plane - 1, plane - 1)
-        if not 0 <= cell < count:
-            break
-        spectrum = fft.fft2(wave * fade, overwrite_x=True)
-        wave = _across(spectrum, labels[cell], present[cell], spectra)
-        turned: list[tuple[Array, Array]] = []
-        for face in faces.get(after, ()):
-            upper, lower = (face.upper, face.lower) if down else (face.lower, face.upper)
-            back = fft.ifft2(spectrum * spectra.step(upper) * spectra.reflection(upper, lower)).ravel()[face.columns]
-            if trust is not None:
-                trust.meet(face, wave, spectra, spectrum)
-            turned.append((face.columns, back))
-        for columns, back in turned:
-            wave.ravel()[columns] += back
-            echo.setdefault(after, np.zeros(wave.shape, np.complex64)).ravel()[columns] += back
-    return echo, most
-
-
-def _across(spectrum: Array, cell: Array, present: Array, spectra: _Spectra) -> Array:
-    """Return the field one cell further: of each column, as its own medium carries it."""
-    wave: Array = fft.ifft2(spectrum * spectra.step(int(present[0])), overwrite_x=True)
-    for medium in present[1:]:
-        np.copyto(wave, fft.ifft2(spectrum * spectra.step(int(medium)), overwrite_x=True), where=cell == medium)
-    return wave
-
-
-def _largest(wave: Array) -> float:
-    """Return the largest amplitude of a plane."""
-    return math.sqrt(float((wave.real**2 + wave.imag**2).max()))
-
-
-def _faces(labels: Array) -> dict[int, list[_Face]]:
-    """Return, by plane, the faces between media."""
-    found: dict[int, list[_Face]] = {}
-    cell, column = np.nonzero((labels[1:] != labels[:-1]).reshape(len(labels) - 1, -1))
-    flat = labels.reshape(len(labels), -1)
-    keys = np.column_stack([cell + 1, flat[cell, column], flat[cell + 1, column]])
-    if not len(keys):
-        return found
-    kinds, which = np.unique(keys, axis=0, return_inverse=True)
-    order = np.argsort(which.ravel(), kind="stable")
-    for kind, columns in zip(kinds.tolist(), np.split(column[order], np.cumsum(np.bincount(which.ravel()))[:-1]), strict=True):
-        found.setdefault(kind[0], []).append(_Face(kind[1], kind[2], columns))
-    return found
-
-
-def _fade(count: int, rim: float) -> Array:
-    """Return weights along an axis that fall to 0.7 within the rim, at every plane again."""
-    edge = max(1, round(rim * count))
-    weight = np.ones(count)
-    ramp = 1.0 - 0.3 * np.cos(np.linspace(0, math.pi / 2, edge, endpoint=False)) ** 2
-    weight[:edge], weight[count - edge :] = ramp, ramp[::-1]
-    return weight
+def _distinct(labels: Array, media: Sequence[Medium], present: list[Array]) -> tuple[Array, list[Medium], list[Array]]:
+    """Return the same with one label for media that are equal: between them there is no face."""
+    first = np.array([list(media).index(m) for m in media])
+    if (first == np.arange(len(media))).all():
+        return labels, list(media), present
+    return first[labels], list(media), [np.unique(first[p]) for p in present]
 
 
 def _check(
@@ -283,9 +186,19 @@ def _check(
         )
     if not (math.isfinite(frequency_hz) and math.isfinite(spacing_m) and frequency_hz > 0 and spacing_m > 0):
         raise InputError(f"Frequency {frequency_hz:g} Hz on voxels of {spacing_m:g} m.", "Both must be above 0.", "Correct them.")
-    present = [np.flatnonzero(np.bincount(cell.ravel())) for cell in labels]
+    solid = np.array([m.solid for m in media])[labels[0]]
+    if (solid & (np.abs(entry) > DARK * np.abs(entry).max(initial=0.0))).any():
+        raise InputError(
+            "The wave enters the voxels inside a solid.",
+            "A source in bone has no pressure that a plane could carry.",
+            "Begin the grid in water, gel or soft tissue in front of the bone.",
+        )
+    present = present_in(labels)
     used = [media[i] for i in set(np.concatenate(present).tolist())]
-    ppw = min(m.speed_m_s for m in used) / frequency_hz / spacing_m
+    impedance = max(m.density_kg_m3 * m.speed_m_s for m in used)
+    carried = [m for m in used if m.density_kg_m3 * m.speed_m_s >= VOID * impedance]
+    slowest = min(min(m.speed_m_s, m.shear_speed_m_s or m.speed_m_s) for m in carried)
+    ppw = slowest / frequency_hz / spacing_m
     if ppw < COARSEST:
         raise InputError(
             f"Voxels of {spacing_m * 1e3:g} mm hold {ppw:.2g} to a wavelength at {frequency_hz:g} Hz.",

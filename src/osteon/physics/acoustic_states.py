@@ -42,7 +42,7 @@ def _ends(stack: Stack, xi: Array) -> list[tuple[Array, Array]]:
     return found
 
 
-def _conditions(above: Medium, below: Medium) -> list[tuple[int, bool, bool]]:
+def conditions(above: Medium, below: Medium) -> list[tuple[int, bool, bool]]:
     """Return which rows of the state hold at a face, and whether each side takes part."""
     rows = [(U_Z, True, True), (S_ZZ, True, True)]
     if above.solid and below.solid:
@@ -63,7 +63,7 @@ def assemble(stack: Stack, xi: Array) -> tuple[Array, Array, list[slice]]:
     right = np.zeros((len(xi), at), complex)
     row = 0
     for face in range(len(media) - 1):
-        for kind, upper, lower in _conditions(media[face], media[face + 1]):
+        for kind, upper, lower in conditions(media[face], media[face + 1]):
             if upper and face == 0:
                 matrix[:, row, 0] = ends[0][1][kind, 1]
                 right[:, row] = -ends[0][1][kind, 0]

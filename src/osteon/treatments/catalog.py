@@ -29,7 +29,7 @@ class Entry:
 
 ROW = ""  # a row without simulator: everything it is stands in its rules.yaml
 ENTRIES = (
-    Entry("focused_ultrasound", "ablation", ROW),
+    Entry("focused_ultrasound", "ablation", "osteon.treatments.focused_ultrasound.treatment:FocusedUltrasound"),
     Entry("radiofrequency_monopolar", "ablation", "osteon.treatments.radiofrequency.treatment:RadiofrequencyMonopolar"),
     Entry("radiofrequency_bipolar", "ablation", "osteon.treatments.radiofrequency.treatment:RadiofrequencyBipolar"),
     Entry("microwave", "ablation", "osteon.treatments.microwave.treatment:Microwave"),

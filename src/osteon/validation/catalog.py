@@ -18,8 +18,12 @@ SOLID = (
     Option("angles", "", "angles of incidence [deg], with commas; every 5 and those of the table if left out"),
 )
 BENCHMARK = (
-    Option("case", "BM4", "BM1 to BM6 of the ITRUSST benchmark"),
+    Option("case", "BM4", "BM1 to BM8 of the ITRUSST benchmark"),
     Option("source", "SC1", "SC1, a bowl, or SC2, a disc"),
+)
+GRIDS = (
+    Option("points", "8,10,12", "points per wavelength of the full wave, rising, with commas"),
+    Option("cells", "mixed", "cells on a surface: mixed by volume, or middle, all of what fills most of them"),
 )
 CASES = (
     ReferenceCase("pennes", "Bioheat against three exact solutions", "osteon.validation.pennes:run"),
@@ -69,7 +73,22 @@ CASES = (
     ReferenceCase(
         "itrusst", "A bowl and a disc through water, skin and bone", "osteon.validation.itrusst:run", options=BENCHMARK
     ),
+    ReferenceCase(
+        "bm7", "The planner beside the full wave on a real skull", "osteon.validation.bm7:run", slow=True, options=GRIDS
+    ),
     ReferenceCase("slab", "A solid plate in water: the full wave against the exact layer", "osteon.validation.slab:run"),
+    ReferenceCase(
+        "sonication",
+        "A sonication of uniform tissue against spherical waves and Pennes, exactly",
+        "osteon.validation.sonication:run",
+        slow=True,
+    ),  # fmt: skip
+    ReferenceCase(
+        "curved-shell",
+        "A curved elastic shell at 20 and 35 degrees: the planner against the full wave",
+        "osteon.validation.curved_shell:run",
+        slow=True,
+    ),  # fmt: skip
     ReferenceCase(
         "acoustic-layers", "Sound through flat fluid and solid layers, two codings", "osteon.validation.acoustic_layers:run"
     ),
