@@ -66,6 +66,15 @@ def test_options_are_of_their_kind_and_none_belong_to_all():
         interface.run(silent, angles="0,95")
 
 
+def test_bm4_with_solid_bone_is_the_exact_layers_and_the_page():
+    rows = {row.quantity: row for row in itrusst.run(silent, bone="solid").rows}
+    assert all(row.passed is not False for row in rows.values())
+    assert rows["peak_pa"].value == pytest.approx(355.0e3, rel=0.02)  # acoustics.md, A6
+    assert rows["z_mm"].value == pytest.approx(58.5, abs=0.5)
+    with pytest.raises(InputError, match="fluid or solid"):
+        itrusst.run(silent, bone="wood")
+
+
 @pytest.mark.real
 def test_itrusst_bm4_sc1_published_field_of_stride_in_the_brain(real):
     h5py = pytest.importorskip("h5py", reason="the published field is MATLAB 7.3 (HDF5); install h5py")

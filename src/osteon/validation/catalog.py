@@ -20,6 +20,7 @@ SOLID = (
 BENCHMARK = (
     Option("case", "BM4", "BM1 to BM8 of the ITRUSST benchmark"),
     Option("source", "SC1", "SC1, a bowl, or SC2, a disc"),
+    Option("bone", "fluid", "fluid, as the benchmark has it, or solid, with shear (BM1 to BM6)"),
 )
 GRIDS = (
     Option("points", "8,10,12", "points per wavelength of the full wave, rising, with commas"),
