@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 FUZZ ?= 100000
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -30,6 +31,12 @@ $(VENV)/.bench: $(VENV)/.test
 	$(PIP) --editable '.[test,bench]'
 	@touch $@
 
+# peers of the benchmarks that pin old libraries, in an environment of their own
+$(PEERS)/.done: pyproject.toml $(BIN)/python
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check $$($(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"])')
+	@touch $@
+
 demo: $(VENV)/.core  ## plan microwave ablation of the embedded phantom and write the report
 	$(BIN)/osteon demo -o out/demo
 
@@ -44,8 +51,8 @@ validate: $(VENV)/.test  ## slow tests, 100,000 spoiled files, and every referen
 	NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python tests/robustness/fuzz.py $(FUZZ) --keep
 	$(BIN)/osteon validate all
 
-bench: $(VENV)/.bench  ## benchmarks: time and error, with the memory triad and the load on each line
-	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+bench: $(VENV)/.bench $(PEERS)/.done  ## benchmarks: time and error, with the memory triad and the load on each line
+	@for file in benchmarks/bench_*.py; do OSTEON_PEERS_PYTHON=$(PEERS)/bin/python $(BIN)/python $$file || exit 1; done
 
 clean:  ## remove the environment and everything made
-	rm -rf $(VENV) out
+	rm -rf $(VENV) $(PEERS) out
