@@ -449,9 +449,15 @@ def schema(what: Annotated[str, typer.Argument(help="case, journey or validate."
         return
     from importlib import resources
 
-    homes = {"journey": ("osteon.report", "journey.schema.json"), "validate": ("osteon.validation", "validate.schema.json")}
+    homes = {
+        "journey": ("osteon.report", "journey.schema.json"),
+        "validate": ("osteon.validation", "validate.schema.json"),
+        "sonications": ("osteon.treatments.focused_ultrasound", "sonications.schema.json"),
+    }
     if what not in homes:
-        raise InputError(f"There is no schema {what!r}.", "Only documented files have one.", "Use case, journey or validate.")
+        raise InputError(
+            f"There is no schema {what!r}.", "Only documented files have one.", "Use case, journey, validate or sonications."
+        )
     package, name = homes[what]
     print(resources.files(package).joinpath(name).read_text(encoding="utf-8"), end="")
 

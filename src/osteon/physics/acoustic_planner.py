@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,9 +28,10 @@ from osteon.errors import InputError, NumericalError
 from osteon.physics.acoustic_layers import Medium
 from osteon.physics.acoustic_planner_grid import present_in
 from osteon.physics.acoustic_planner_heat import heat_of
-from osteon.physics.acoustic_planner_march import DARK, VOID, March, Waiting, largest
+from osteon.physics.acoustic_planner_march import DARK, VOID, March, Room, Waiting, largest
 
 Array = np.ndarray[Any, np.dtype[Any]]
+__all__ = ["Marched", "Room", "march"]
 MOST_SWEEPS = 15
 ENOUGH = 1e-3  # a sweep that adds less than this share of the peak is the last
 GROWS = 0.05  # of the peak: echoes that grow beyond it are an error of the method, not a resonance
@@ -61,6 +62,8 @@ class Marched:
         Share of the power at interfaces to a faster medium that arrives beyond its critical angle, counted from the true normal.
     points_per_wavelength : float
         Voxels in the shortest wavelength.
+    entry_pa : ndarray of complex, shape (y, x)
+        What was given.
     """
 
     pressure_pa: Array
@@ -73,6 +76,7 @@ class Marched:
     stairs: float
     beyond_critical: float
     points_per_wavelength: float
+    entry_pa: Array = field(default_factory=lambda: np.zeros((0, 0), complex))
 
     @property
     def longitudinal_w_m3(self) -> Array:
@@ -92,6 +96,7 @@ def march(
     enough: float = ENOUGH,
     rim: float = 0.1,
     observe: Callable[[int, float], None] | None = None,
+    room: Room | None = None,
 ) -> Marched:
     """Propagate a plane of pressure through labelled voxels.
 
@@ -118,6 +123,8 @@ def march(
         of one cell repeats and is not faded.
     observe : callable or None
         Called with the number of sweeps made and what the last one added.
+    room : Room or None
+        Arrays to write on, of an earlier march whose result is no longer needed; None: fresh ones.
 
     Returns
     -------
@@ -133,7 +140,7 @@ def march(
     """
     present, ppw = _check(entry_pa, labels, media, frequency_hz, spacing_m)
     labels, media, present = _distinct(labels, media, present)
-    run = March(labels, media, frequency_hz, spacing_m, present, rim)
+    run = March(labels, media, frequency_hz, spacing_m, present, rim, room)
     run.total[0] += np.asarray(entry_pa, np.complex64)
     run.peak = largest(run.total[0])
     waiting: Waiting = {0: [(slice(0, 1), np.arange(entry_pa.size), run.total[0].reshape(1, -1).copy())]}
@@ -156,7 +163,7 @@ def march(
     heat, shear = heat_of(run, absorption_np_m)
     incident = run.incident_w(np.asarray(entry_pa), int(labels[0].ravel()[np.abs(entry_pa).argmax()]))
     return Marched(
-        run.total, heat, shear, incident, sweeps, added, ended, *run.trust(), ppw,
+        run.total, heat, shear, incident, sweeps, added, ended, *run.trust(), ppw, np.asarray(entry_pa),
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from scipy import ndimage
 
 from osteon.physics import acoustic_planner_kernels as kernels
 from osteon.physics.acoustic_layers import Medium
-from osteon.physics.acoustic_planner_march import March, blank
+from osteon.physics.acoustic_planner_march import March
 
 Array = np.ndarray[Any, np.dtype[Any]]
 COARSE = 5.0  # cells in a shear wavelength: below it strains cannot be told
@@ -55,8 +55,8 @@ def heat_of(run: March, absorption: Sequence[tuple[float, float]] | None) -> tup
     in_fluid, in_shear = ((0.5 * w).astype(np.float32) for w in (in_fluid, in_shear))
     if strains and sigma > 0:
         _smooth(run, sigma)
-    heat = blank(run.labels.shape, np.float32)
-    shear = np.zeros(run.labels.shape, np.float32)
+    heat = run.room.blank("heat", run.labels.shape, np.float32)
+    shear = run.room.blank("shear", run.labels.shape, np.float32) if run.solid else np.zeros(run.labels.shape, np.float32)
     losses = _losses(media, absorption, run.frequency_hz)
     scale = 1.0 / (rho * (2 * math.pi * run.frequency_hz) ** 2 * h**2)
     boxed = np.s_[run.box[0] : run.box[1], run.box[2] : run.box[3]]

@@ -18,6 +18,8 @@ from osteon.physics.acoustic_planner_runs import Runs
 Array = np.ndarray[Any, np.dtype[Any]]
 AHEAD = 0.5  # wavelengths of the slowest wave over which a wave is continued across a face
 DARK = 1e-4  # of the largest pressure so far: what is fainter meets no face
+EVERY = 7  # columns of a level face, of which one tells where power goes
+FAINT = 1e-3  # of it: what is fainter is not continued across a face
 HARD = 1.2  # times the slowest speed: a medium that much faster is carried apart, as a solid is
 REACH = 3  # columns round a face that tell where a wave goes
 VOID = 0.02  # of the largest impedance: gas, into which next to nothing goes and in which nothing is followed
@@ -29,6 +31,25 @@ LONG = 99  # planes since a change, at most counted
 LEANS = math.cos(math.radians(5))
 
 
+class Room:
+    """Arrays that the next march may write on.
+
+    The first touch of fresh memory can take longer than the transforms; who marches many sonications of one grid gives all of
+    them one room, and takes what is needed of a result before the next one overwrites it.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Array] = {}
+
+    def blank(self, name: str, shape: tuple[int, ...], kind: type) -> Array:
+        """Return an array of zeros, the one of this name where it fits."""
+        kept = self._kept.get(name)
+        if kept is None or kept.shape != shape or kept.dtype != kind:
+            kept = self._kept[name] = np.empty(shape, kind)
+        kept.fill(0)
+        return kept
+
+
 class March:
     """The sums of all sweeps so far.
 
@@ -38,7 +59,14 @@ class March:
     """
 
     def __init__(
-        self, labels: Array, media: Sequence[Medium], frequency_hz: float, spacing_m: float, present: list[Array], rim: float
+        self,
+        labels: Array,
+        media: Sequence[Medium],
+        frequency_hz: float,
+        spacing_m: float,
+        present: list[Array],
+        rim: float,
+        room: Room | None = None,
     ) -> None:
         used = sorted(set(np.concatenate(present).tolist()))
         self.labels, self.media, self.present, self.frequency_hz = labels, list(media), present, frequency_hz
@@ -56,12 +84,14 @@ class March:
         self.has_hard = [bool(self.hard[p].any()) for p in present]
         self.has_solid = [bool(self.solids[p].any()) for p in present]
         self.fade = np.outer(fade_of(self.shape[0], rim), fade_of(self.shape[1], rim)).astype(np.float32)
-        self.total = blank((len(labels) + 1, *self.shape), np.complex64)
+        self.room = room or Room()
+        self.total = self.room.blank("total", (len(labels) + 1, *self.shape), np.complex64)
         self.ahead = max(2, min(LONG - 1, round(AHEAD * slowest / frequency_hz / spacing_m)))
         near = [a or b for a, b in zip([False, *self.has_solid], [*self.has_solid, False], strict=True)]
         planes = [k for k, there in enumerate(near) if there]
         self.box = self._box()
-        inner = blank((len(planes), 3, self.box[1] - self.box[0], self.box[3] - self.box[2]), np.complex64)
+        box = (self.box[1] - self.box[0], self.box[3] - self.box[2])
+        inner = self.room.blank("inner", (len(planes), 3, *box), np.complex64)
         self.inner = dict(zip(planes, inner, strict=True)) if self.solid else {}
         self.above = {k: np.zeros((3, sum(len(f.columns) for f in faces)), np.complex64) for k, faces in self.faces.items()}
         self.changes = {
@@ -135,8 +165,10 @@ class March:
                 pick = np.flatnonzero(~done[face.columns] & (since.ravel()[face.columns] >= j))
                 done[face.columns] = True
                 one = face.upper if down else face.lower
+                near = flat[1:] if self.hard[one] else flat[:1]
+                pick = pick[np.abs(near[:, face.columns[pick]]).max(axis=0) >= FAINT * self.peak]
                 columns = face.columns[pick]
-                if len(pick) and largest(flat[1 if self.hard[one] else 0, columns]) >= DARK * self.peak:
+                if len(pick):
                     filled.append((bool(self.hard[one]), columns, self._true(wave, face, pick, down)))
         for hard, columns, found in filled:
             if hard:
@@ -271,7 +303,7 @@ class March:
         if face.level:
             found = self._level(spectra, face, one, two, down)
             if first:
-                self._true(wave, face, np.arange(len(face.columns)), down, note=True)
+                self._true(wave, face, np.arange(0, len(face.columns), EVERY), down, note=True)
             return found
         return self._true(wave, face, np.arange(len(face.columns)), down, share=0.0 if self.void[two] else MORE, note=first)
 
@@ -317,6 +349,8 @@ class March:
                 grid.table_step, 1.0 if down else -1.0, share, found, meets,
             )  # fmt: skip
         if note:
+            every = EVERY if face.level else 1
+            meets *= every
             power = float(meets[:, 0].sum())
             self.met[:2] += power, float(meets[face.normals[pick, 2] < LEANS, 0].sum())
             if self.media[two].speed_m_s > self.media[one].speed_m_s:
@@ -341,13 +375,6 @@ def sum_of(one: Array, other: Array) -> Array:
     """Return the second wave, of all kinds, with the first one in it."""
     other[: len(one)] += one
     return other
-
-
-def blank(shape: tuple[int, ...], kind: type) -> Array:
-    """Return an array of zeros, written, not promised: only so does numpy ask for large pages, and small ones take their time."""
-    found: Array = np.empty(shape, kind)
-    found.fill(0)
-    return found
 
 
 def largest(wave: Array) -> float:

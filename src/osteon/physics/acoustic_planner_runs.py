@@ -27,6 +27,7 @@ class Runs:
         self.after: dict[int, int] = {}
         self.before: dict[int, int] = {}
         self.inward: dict[int, list[Array | None]] = {}
+        self._fades: dict[int, Array] = {}
         self._many: dict[tuple[int, int], Array] = {}
         faded = [int((march.fade[i].ravel() < 1).sum()) // 2 for i in (np.s_[:, march.shape[1] // 2], np.s_[march.shape[0] // 2])]
         longest = min([LONGEST, *(max(1, rim // OF_RIM) for rim in faded if rim > 1)])
@@ -48,6 +49,12 @@ class Runs:
             self._many[medium, planes] = (grid.step(medium).astype(complex) ** planes).astype(np.complex64)
         return self._many[medium, planes]
 
+    def _faded(self, planes: int) -> Array:
+        """Return the fade of many planes."""
+        if planes not in self._fades:
+            self._fades[planes] = self.march.fade ** np.float32(planes)
+        return self._fades[planes]
+
     def through(self, wave: Array, plane: int, down: bool) -> tuple[Array, int]:
         """Return the wave at the other end of the run, and where that is."""
         begin = plane if down else self.before[plane]
@@ -58,7 +65,7 @@ class Runs:
         so_far = known[0 if down else 1]
         known[0 if down else 1] = spectrum if so_far is None else so_far + spectrum
         further = fft.ifft2(spectrum * self._power(medium, end - begin), overwrite_x=True)
-        further *= self.march.fade ** np.float32(end - begin)
+        further *= self._faded(end - begin)
         return further[None], end if down else begin
 
     def fill(self) -> None:

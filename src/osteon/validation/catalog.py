@@ -26,6 +26,11 @@ GRIDS = (
     Option("points", "8,10,12", "points per wavelength of the full wave, rising, with commas"),
     Option("cells", "mixed", "cells on a surface: mixed by volume, or middle, all of what fills most of them"),
 )
+SWINE = (
+    Option("device", "exablate-body-208", "an array of devices.yaml"),
+    Option("behind_mm", 0.0, "how far behind the near cortex the focus lies [mm]"),
+    Option("samples", 48.0, "draws of one sonication; a third as many of the target of six; 0 for none"),
+)
 CASES = (
     ReferenceCase("pennes", "Bioheat against three exact solutions", "osteon.validation.pennes:run"),
     ReferenceCase("cem43", "Thermal dose against closed forms", "osteon.validation.cem43:run"),
@@ -83,13 +88,20 @@ CASES = (
         "A sonication of uniform tissue against spherical waves and Pennes, exactly",
         "osteon.validation.sonication:run",
         slow=True,
-    ),  # fmt: skip
+    ),
     ReferenceCase(
         "curved-shell",
         "A curved elastic shell at 20 and 35 degrees: the planner against the full wave",
         "osteon.validation.curved_shell:run",
         slow=True,
-    ),  # fmt: skip
+    ),
+    ReferenceCase(
+        "swine-femur",
+        "Pigs' femora given 400 J, strong and short or weak and long",
+        "osteon.validation.swine_femur:run",
+        slow=True,
+        options=SWINE,
+    ),
     ReferenceCase(
         "acoustic-layers", "Sound through flat fluid and solid layers, two codings", "osteon.validation.acoustic_layers:run"
     ),

@@ -98,6 +98,8 @@ class Sonication:
         What was assumed, a sentence each.
     used : mapping of str to Value
         Constants that were used.
+    absorption_np_m : tuple of (float, float)
+        Of each medium, of both waves: what heats.
     """
 
     aim: Aim
@@ -119,6 +121,7 @@ class Sonication:
     trust: Trust
     notes: tuple[str, ...] = ()
     used: Mapping[str, Value] = field(default_factory=dict)
+    absorption_np_m: tuple[tuple[float, float], ...] = ()
 
     @property
     def solid(self) -> Volume:
@@ -239,7 +242,7 @@ def sonicate(
     told = _told(sound, aim, focus_m, off_image, known, marched.pressure_pa)
     entry_w = plane_power_w(entry, coupling, sound.frequency_hz, step_m)
     made = _result(aim, sound, entry_w, beam, scene, labels, marched)
-    return replace(made, notes=(*told, *sound.notes), used={**sound.used, **numbers.used})
+    return replace(made, notes=(*told, *sound.notes), used={**sound.used, **numbers.used}, absorption_np_m=tuple(scene.absorbed))
 
 
 def plane_power_w(plane_pa: Array, medium: Medium, frequency_hz: float, spacing_m: float) -> float:
