@@ -6,6 +6,7 @@ import pytest
 from osteon.errors import InputError
 from osteon.physics import acoustic_axis
 from osteon.physics import acoustic_sources as sources
+from osteon.physics.acoustic_heat import fluid_heat
 from osteon.physics.acoustic_layers import Layer, Medium, Stack, solve, vertical
 from osteon.physics.acoustic_planner import march
 
@@ -174,3 +175,9 @@ def test_leaning_bone_is_told():
 def test_a_wave_that_begins_in_bone_is_refused():
     with pytest.raises(InputError, match="inside a solid"):
         march(entry(), layered((1, 10)), (WATER, SOLID), F, H)
+
+
+def test_heat_of_one_fluid_is_that_of_its_pressure():
+    found = march(entry(), layered((0, 20)), (BRAIN,), F, H, absorption_np_m=[(2.0, 0.0)])
+    other = fluid_heat(found.pressure_pa, 1040.0, 1560.0, 2.0, attenuation_np_m=3.5, spacing_m=H)
+    np.testing.assert_allclose(found.heat_w_m3[:, 1:-1, 1:-1], other[:, 1:-1, 1:-1], atol=1e-5 * other.max())

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from osteon.errors import InputError, SettingError
 from osteon.physics import acoustic_sources
 from osteon.physics.acoustic_layers import Medium
+from osteon.physics.acoustic_sources import plane_power_w
 from osteon.space.volume import Grid
 from osteon.treatments.focused_ultrasound.beam import ArrayPose, BeamGrid, on_patient, vote
-from osteon.treatments.focused_ultrasound.sonication import plane_power_w, sonicate
+from osteon.treatments.focused_ultrasound.sonication import sonicate
 from sonication_scene import MIDDLE, F, aimed, ball, block, scene, small_array
 
 

@@ -29,6 +29,7 @@ from osteon.physics.acoustic_layers import Medium
 from osteon.physics.acoustic_planner_grid import present_in
 from osteon.physics.acoustic_planner_heat import heat_of
 from osteon.physics.acoustic_planner_march import DARK, VOID, March, Room, Waiting, largest
+from osteon.physics.acoustic_sources import plane_power_w
 
 Array = np.ndarray[Any, np.dtype[Any]]
 __all__ = ["Marched", "Room", "march"]
@@ -161,7 +162,9 @@ def march(
     ended = f"stopped: echoes grew in sweep {sweeps}" if grew else "converged" if settled else f"stopped after {sweeps} sweeps"
     run.runs.fill()
     heat, shear = heat_of(run, absorption_np_m)
-    incident = run.incident_w(np.asarray(entry_pa), int(labels[0].ravel()[np.abs(entry_pa).argmax()]))
+    incident = plane_power_w(
+        np.asarray(entry_pa), media[int(labels[0].ravel()[np.abs(entry_pa).argmax()])], frequency_hz, spacing_m
+    )
     return Marched(
         run.total, heat, shear, incident, sweeps, added, ended, *run.trust(), ppw, np.asarray(entry_pa),
     )  # fmt: skip

@@ -46,8 +46,7 @@ class Spectra:
         self._kept: dict[tuple[Any, ...], Array] = {}
         self.wavenumbers = np.array([[m.wavenumber(frequency_hz).real, m.shear_wavenumber(frequency_hz).real] for m in media])
         self.table_step = 1.02 * float(self.wavenumbers.max()) / (TABLE - 1)
-        inside, self._back = np.unique(np.round(self.xi, 3), return_inverse=True)
-        self._distinct = inside
+        self._distinct, self._back = np.unique(np.round(self.xi, 3), return_inverse=True)
 
     def step(self, medium: int, shear: bool = False) -> Array:
         """Return the propagator over one cell."""
@@ -58,17 +57,11 @@ class Spectra:
             self._kept[key] = np.exp(1j * vertical(k, self.xi) * self.spacing_m).astype(np.complex64)
         return self._kept[key]
 
-    def level(self, upper: int, lower: int, down: bool, propagating: bool = False) -> Array:
-        """Return the coefficients of a level face on the grid, shape (out, in, y, x); 0 for what arrives evanescent if so asked.
-
-        The steps of a leaning face scatter into evanescent waves, and there lie the poles of waves along the face.
-        """
-        key = ("level", upper, lower, down, propagating)
+    def level(self, upper: int, lower: int, down: bool) -> Array:
+        """Return the coefficients of a level face on the grid, shape (out, in, y, x)."""
+        key = ("level", upper, lower, down)
         if key not in self._kept:
             found = scatter(self.media[upper], self.media[lower], self.frequency_hz, self._distinct, down=down)
-            if propagating:
-                for mode, k in enumerate(self.wavenumbers[upper if down else lower][: found.shape[1]]):
-                    found[:, mode, self._distinct > k] = 0.0
             self._kept[key] = found.astype(np.complex64)[:, :, self._back.reshape(self.xi.shape)]
         return self._kept[key]
 
@@ -94,12 +87,12 @@ class Spectra:
         found = self._kept[("sideways",)]
         return found[0], found[1]
 
-    def screen(self, reference: int, spacing_m: float) -> Array:
+    def screen(self, reference: int) -> Array:
         """Return, per medium, the factor over one cell that a reference leaves out (straight down)."""
         key = ("screen", reference)
         if key not in self._kept:
             k = np.array([m.wavenumber(self.frequency_hz) for m in self.media])
-            self._kept[key] = np.exp(1j * (k - k[reference]) * spacing_m).astype(np.complex64)
+            self._kept[key] = np.exp(1j * (k - k[reference]) * self.spacing_m).astype(np.complex64)
         return self._kept[key]
 
 

@@ -1,7 +1,7 @@
 r"""What the planner's field turns into heat, cell by cell.
 
-In a fluid :math:`\alpha|p|^2/\rho c`, the mean of the two faces of a cell. In a solid of level layers, from the strains of both
-potentials, where longitudinal and shear wave interfere:
+In a fluid :math:`\alpha|p|^2/\rho c`, the mean of the two faces of a cell and across it. In a solid of level layers, from the
+strains of both potentials, where longitudinal and shear wave interfere:
 
 .. math:: Q = -\tfrac{\omega}{2}\left(\mathrm{Im}\lambda\,|\mathrm{tr}\,\varepsilon|^2
     + 2\,\mathrm{Im}\mu\;\varepsilon:\varepsilon^*\right)
@@ -86,7 +86,8 @@ def _way(run: March) -> tuple[bool, float]:
     level = all(face.level for faces in run.faces.values() for face in faces if run.hard[face.upper] != run.hard[face.lower])
     if level:
         return points >= COARSE, 0.0
-    return points >= FINE, SMOOTH * points
+    fine = points >= FINE
+    return fine, SMOOTH * points if fine else 0.0
 
 
 def _smooth(run: March, sigma: float) -> None:

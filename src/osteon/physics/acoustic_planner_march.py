@@ -107,7 +107,7 @@ class March:
 
     def sweep(self, waiting: Waiting, down: bool, first: bool) -> tuple[Waiting, float]:
         """March once through all planes; return what is sent back, by plane, and the largest pressure that was added."""
-        count, step = len(self.labels), 1 if down else -1
+        count = len(self.labels)
         echo: Waiting = {}
         wave, most = np.zeros((1, *self.shape), np.complex64), 0.0
         since = np.full(self.shape, LONG, np.int16)  # planes since a column changed between soft and hard
@@ -136,7 +136,7 @@ class March:
                     largest_here = self._add(wave, cell, plane)
             most = max(most, largest_here)
             self.peak = max(self.peak, most) if first else self.peak
-            if not math.isfinite(most) or not 0 <= plane + min(step, 0) < count:
+            if not math.isfinite(most):
                 break
         return echo, most
 
@@ -198,7 +198,7 @@ class March:
         filled: set[int] = set()
         for part, (kind, members) in zip(parts, tasks, strict=True):
             if len(members) > 1 and kind < 2:
-                part *= self.spectra.screen(int(members[0]), self.spectra.spacing_m)[labels]
+                part *= self.spectra.screen(int(members[0]))[labels]
             if kind in filled:
                 np.copyto(going[kind], part, where=self.group[labels] == self.group[members[0]])
             elif going is not parts:
@@ -310,7 +310,7 @@ class March:
     def _level(self, spectra: Array, face: Face, one: int, two: int, down: bool) -> Array:
         """Return what a level face does, in k-space."""
         grid = self.spectra
-        coefficient = grid.level(face.upper, face.lower, down, not face.level)
+        coefficient = grid.level(face.upper, face.lower, down)
         arriving = [spectra[int(self.hard[one])] * grid.step(one)]
         if self.solids[one]:
             x, y = grid.sideways()
@@ -361,14 +361,6 @@ class March:
         """Return the share at faces that lean and the share beyond the critical angle."""
         met = self.met.tolist()
         return met[1] / max(met[0], 1e-300), met[3] / max(met[2], 1e-300)
-
-    def incident_w(self, entry: Array, medium: int) -> float:
-        r"""Return the power of the entry plane, :math:`\sum|P|^2 k_z / 2\rho\omega`."""
-        omega = 2 * math.pi * self.frequency_hz
-        k = self.spectra.wavenumbers[medium, 0]
-        k_z = np.sqrt(np.maximum(k**2 - self.spectra.xi**2, 0))
-        whole = float((np.abs(fft.fft2(entry.astype(complex))) ** 2 * k_z).sum()) / entry.size
-        return whole * self.spectra.spacing_m**2 / (2 * self.media[medium].density_kg_m3 * omega)
 
 
 def sum_of(one: Array, other: Array) -> Array:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from osteon.errors import InputError
-from osteon.physics.acoustic_layers import HIGHEST_HZ
+from osteon.physics.acoustic_layers import HIGHEST_HZ, Medium
 
 Array = np.ndarray[Any, np.dtype[Any]]
 GOLDEN_RAD = math.pi * (3.0 - math.sqrt(5.0))
@@ -330,6 +330,25 @@ def field(
             "Keep targets at least one cell away from the source.",
         )
     return np.asarray(pressure.reshape(targets.shape[:-1]))
+
+
+def plane_power_w(plane_pa: Array, medium: Medium, frequency_hz: float, spacing_m: float) -> float:
+    r"""Return the power [W] that a plane of pressure carries on, :math:`\sum |\hat p|^2 \mathrm{Re} k_z / 2\omega\rho`.
+
+    Parameters
+    ----------
+    plane_pa : ndarray of complex, shape (y, x)
+        Waves that all run one way.
+    medium : Medium
+        Round it.
+    frequency_hz, spacing_m : float
+        Frequency and distance of the columns.
+    """
+    ky, kx = (2 * math.pi * np.fft.fftfreq(n, spacing_m) for n in plane_pa.shape)
+    k = 2 * math.pi * frequency_hz / medium.speed_m_s
+    k_z = np.sqrt(np.maximum(k**2 - ky[:, None] ** 2 - kx**2, 0.0))
+    spectrum = np.abs(np.fft.fft2(plane_pa)) ** 2
+    return float((spectrum * k_z).sum() / (4 * math.pi * frequency_hz * medium.density_kg_m3) * spacing_m**2 / plane_pa.size)
 
 
 def _check(**numbers: float) -> None:

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from osteon.physics import acoustic_sources as sources
-from osteon.physics.acoustic_heat import fluid_heat
 from osteon.physics.acoustic_layers import Medium
 from osteon.physics.acoustic_planner import march
 from osteon.physics.acoustic_sources import Array
@@ -105,11 +104,11 @@ def chain(case: Sonication, spacing_m: float) -> Heated:
         source, b.velocity_m_s, at, b.frequency_hz, density_kg_m3=DENSITY, speed_m_s=SPEED, attenuation_np_m=b.attenuation_np_m
     )
     medium = Medium(DENSITY, SPEED, b.attenuation_np_m)
-    marched = march(entry, np.zeros((cells, len(x), len(x)), np.uint8), [medium], b.frequency_hz, spacing_m)
-    q = fluid_heat(
-        marched.pressure_pa, DENSITY, SPEED, tissue.absorption_np_m, attenuation_np_m=b.attenuation_np_m, spacing_m=spacing_m
-    )
-    return _heated(q, tissue, entry_z + (np.arange(cells) + 0.5) * spacing_m, x, spacing_m)
+    marched = march(
+        entry, np.zeros((cells, len(x), len(x)), np.uint8), [medium], b.frequency_hz, spacing_m,
+        absorption_np_m=[(tissue.absorption_np_m, 0.0)],
+    )  # fmt: skip
+    return _heated(marched.heat_w_m3, tissue, entry_z + (np.arange(cells) + 0.5) * spacing_m, x, spacing_m)
 
 
 def _heated(q: Array, tissue: Tissue, z: Array, x: Array, spacing_m: float) -> Heated:

@@ -18,6 +18,7 @@ from osteon.evidence.value import Value
 from osteon.physics import acoustic_entry, acoustic_phases, acoustic_trust
 from osteon.physics.acoustic_layers import Medium
 from osteon.physics.acoustic_planner import COARSEST, MOST_SWEEPS, Marched, march
+from osteon.physics.acoustic_sources import plane_power_w
 from osteon.physics.acoustic_trust import Trust
 from osteon.space.volume import Array, Volume
 from osteon.tissue.acoustics import AcousticMap
@@ -243,25 +244,6 @@ def sonicate(
     entry_w = plane_power_w(entry, coupling, sound.frequency_hz, step_m)
     made = _result(aim, sound, entry_w, beam, scene, labels, marched)
     return replace(made, notes=(*told, *sound.notes), used={**sound.used, **numbers.used}, absorption_np_m=tuple(scene.absorbed))
-
-
-def plane_power_w(plane_pa: Array, medium: Medium, frequency_hz: float, spacing_m: float) -> float:
-    r"""Return the power [W] that a plane of pressure carries on, :math:`\sum |\hat p|^2 \mathrm{Re} k_z / 2\omega\rho`.
-
-    Parameters
-    ----------
-    plane_pa : ndarray of complex, shape (y, x)
-        Waves that all run one way.
-    medium : Medium
-        Round it.
-    frequency_hz, spacing_m : float
-        Frequency and distance of the columns.
-    """
-    ky, kx = (2 * math.pi * np.fft.fftfreq(n, spacing_m) for n in plane_pa.shape)
-    k = 2 * math.pi * frequency_hz / medium.speed_m_s
-    k_z = np.sqrt(np.maximum(k**2 - ky[:, None] ** 2 - kx**2, 0.0))
-    spectrum = np.abs(np.fft.fft2(plane_pa)) ** 2
-    return float((spectrum * k_z).sum() / (4 * math.pi * frequency_hz * medium.density_kg_m3) * spacing_m**2 / plane_pa.size)
 
 
 def _scene(cut: AcousticMedia, frequency_hz: float, constants: Constants) -> _Scene:
