@@ -1,7 +1,8 @@
 """Plan the real pelvis of docs/cases.md: implant the declared lesions, fill in the chart, answer, and write the pages.
 
 usage: scripts/real_cases.py [OUT] [CASES] [TREATMENTS]      default: out/real A1,A2,B1,B2 microwave
-       scripts/real_cases.py out/real A2 rfa,cryo            OUT is untracked; reads ../shared/data/pelvis_ct or OSTEON_SHARED
+       scripts/real_cases.py out/real A2 rfa,focused_ultrasound:direct   (a colon: the approach)
+OUT is untracked; reads ../shared/data/pelvis_ct or OSTEON_SHARED
 
 The images are real, the lesions are not; nothing of the images is kept in the repository.
 """
@@ -18,6 +19,7 @@ import yaml
 
 from osteon import PlanRequest, journey, write_report
 from osteon.case.implant import implant
+from osteon.jobs import Local
 from osteon.pathway import Journey
 from osteon.treatments.names import rows_named
 
@@ -85,6 +87,15 @@ def tell(name: str, result: Journey) -> None:
     for plan in result.plans:
         print(f"{name} plan ({plan.condition or 'open'}): {plan.standing}; ended {plan.ended.how}: {plan.ended.why}")
         print("   " + "; ".join(f"{key} {band}" for key, band in plan.measures.items()))
+        if plan.study:
+            print(f"   study, not offered: {plan.study}")
+        for way in getattr(plan.detail, "ways", ()):
+            need = (
+                "" if way.dosed is None else f", {way.dosed.needed_w:.3g} W of {way.dosed.allowed_w:.3g} ({way.dosed.binding.id})"
+            )
+            print(
+                f"   {way.approach.name}: {way.approach.answer}, {way.ended.how}{need}, {way.sonications} cells of {way.cell_mm}"
+            )
         for finding in plan.findings:
             if finding.level != "ok":
                 print(f"   {finding.level}: {finding.text}")
@@ -94,12 +105,14 @@ def main(folder: Path, names: list[str], treatments: list[str]) -> None:
     """Make, follow and write every case named, one page per treatment named (the microwave's is ``report``)."""
     for name, short in product(names, treatments):
         case, policy = folder / name, CASES[name][3]
+        row, _, approach = short.partition(":")
         if not (case / "case.yaml").exists():
             make(folder, name)
         begin = perf_counter()
-        result = journey(case, PlanRequest(treatments=rows_named(short), policy=policy))
+        request = PlanRequest(treatments=rows_named(row), policy=policy, approach=approach)
+        result = journey(case, request, executor=Local())
         tell(name, result)
-        page = write_report(result, case / ("report" if short == "microwave" else f"report-{short}"))
+        page = write_report(result, case / ("report" if short == "microwave" else f"report-{short.replace(':', '-')}"))
         print(f"{name} {short}: {perf_counter() - begin:.0f} s; page: {page}", flush=True)
 
 

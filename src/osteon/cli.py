@@ -73,6 +73,9 @@ Spacing = Annotated[float, typer.Option("--spacing", min=0.4, max=3.0, help="Gri
 Samples = Annotated[int, typer.Option(min=0, max=1000, help="Runs of the uncertainty ensemble; 0: nominal only.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the ensemble.")]
 Anyway = Annotated[bool, typer.Option("--anyway", help="Plan what is excluded or not indicated too; printed on every page.")]
+ApproachOption = Annotated[
+    str, typer.Option("--approach", help="Of treatments with several approaches: plan this one (near-target, direct, ...).")
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="Plan with this device alone; see `osteon list devices`.")]
 Thermocouples = Annotated[
     list[str] | None,
@@ -177,6 +180,7 @@ def _request(
     site: list[str] | None,
     thermocouple: list[str] | None = None,
     device: str = "",
+    approach: str = "",
 ) -> PlanRequest:
     from osteon.planning.plan import PlanRequest
     from osteon.treatments.names import rows_named
@@ -185,8 +189,9 @@ def _request(
     names = tuple(dict.fromkeys(row for n in given for row in (("all",) if n == "all" else rows_named(n))))
     chosen: Any = None if goal is None else goal.value
     return PlanRequest(
-        names, chosen, spacing, samples, seed, anyway, policy.value, _site(site), _thermocouples(thermocouple), device
-    )
+        names, chosen, spacing, samples, seed, anyway, policy.value, _site(site), _thermocouples(thermocouple), device,
+        approach,
+    )  # fmt: skip
 
 
 def _thermocouples(texts: list[str] | None) -> tuple[tuple[str, tuple[float, float, float]], ...]:
@@ -320,13 +325,14 @@ def plan(
     seed: Seed = 0,
     anyway: Anyway = False,
     device: DeviceOption = "",
+    approach: ApproachOption = "",
     thermocouple: Thermocouples = None,
     fresh: Fresh = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Search, simulate and judge: where the needle goes, what is heated, which limits hold."""
-    request = _request(treatments, goal, spacing, samples, seed, anyway, policy, site, thermocouple, device)
+    request = _request(treatments, goal, spacing, samples, seed, anyway, policy, site, thermocouple, device, approach)
     result = _travel(_folder(case), request, quiet, fresh=fresh)
     if as_json:
         tree = _tree(result)
@@ -350,6 +356,7 @@ def report(
     seed: Seed = 0,
     anyway: Anyway = False,
     device: DeviceOption = "",
+    approach: ApproachOption = "",
     thermocouple: Thermocouples = None,
     fresh: Fresh = False,
     keep_identity: KeepIdentity = False,
@@ -360,7 +367,7 @@ def report(
 ) -> None:
     """Go all the way and write one self-contained page, journey.json, fields, needle and procedure sheet."""
     folder = _folder(case)
-    request = _request(treatments, goal, spacing, samples, seed, anyway, policy, site, thermocouple, device)
+    request = _request(treatments, goal, spacing, samples, seed, anyway, policy, site, thermocouple, device, approach)
     drawn = None if no_strength else strength_samples
     _report(folder, out or folder / "report", request, as_json, quiet, fresh, keep_identity, drawn)
 

@@ -7,22 +7,36 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
+Done = Callable[[int], None]
 
 
 class Executor(Protocol):
     """Maps a picklable function over items; results come back in order."""
 
-    def map(self, fn: Callable[[Any], T], items: Iterable[Any], keys: Sequence[str] | None = None) -> list[T]:
-        """Apply ``fn`` to each item; ``keys`` name the pieces for messages."""
+    def map(
+        self, fn: Callable[[Any], T], items: Iterable[Any], keys: Sequence[str] | None = None, done: Done | None = None
+    ) -> list[T]:
+        """Apply ``fn`` to each item; ``keys`` name the pieces for messages, ``done`` is called with how many are done."""
         ...
+
+
+def _counted(results: Iterable[T], done: Done | None) -> list[T]:
+    found = []
+    for result in results:
+        found.append(result)
+        if done is not None:
+            done(len(found))
+    return found
 
 
 class Serial:
     """Runs in this process, one after the other."""
 
-    def map(self, fn: Callable[[Any], T], items: Iterable[Any], keys: Sequence[str] | None = None) -> list[T]:
+    def map(
+        self, fn: Callable[[Any], T], items: Iterable[Any], keys: Sequence[str] | None = None, done: Done | None = None
+    ) -> list[T]:
         """Apply ``fn`` to each item in order."""
-        return [fn(item) for item in items]
+        return _counted((fn(item) for item in items), done)
 
 
 def _one_thread() -> None:
@@ -36,13 +50,15 @@ class Local:
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or os.cpu_count() or 1
 
-    def map(self, fn: Callable[[Any], T], items: Iterable[Any], keys: Sequence[str] | None = None) -> list[T]:
+    def map(
+        self, fn: Callable[[Any], T], items: Iterable[Any], keys: Sequence[str] | None = None, done: Done | None = None
+    ) -> list[T]:
         """Apply ``fn`` to each item in a child process; results in order."""
         from concurrent.futures import ProcessPoolExecutor
         from multiprocessing import get_context
 
         listed = list(items)
         if self.workers == 1 or len(listed) < 2:
-            return [fn(item) for item in listed]
+            return _counted((fn(item) for item in listed), done)
         with ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-            return list(pool.map(fn, listed))
+            return _counted(pool.map(fn, listed), done)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from osteon.data_files import read_data
@@ -49,6 +49,16 @@ def _treatments() -> Table:
     return ("treatment", "family", "devices"), rows
 
 
+def _verified(entry: Mapping[str, Any]) -> tuple[int, int]:
+    """Return how many numbers of a device were read in their source, of how many; as ``treatments.needles.device_values``."""
+    read = whole = 0
+    for value in entry.values():
+        if isinstance(value, Mapping):
+            more = (int(value.get("verified", True)), 1) if "spread" in value else _verified(value)
+            read, whole = read + more[0], whole + more[1]
+    return read, whole
+
+
 def _devices() -> Table:
     from osteon.treatments.catalog import entries
 
@@ -57,8 +67,9 @@ def _devices() -> Table:
         if not _simulated(entry):
             continue
         for name, device in _offered(entry).items():
-            rows.append((name, entry.name, device.get("title", "")))
-    return ("device", "treatment", "what"), rows
+            read, whole = _verified(device)
+            rows.append((name, entry.name, f"{read} of {whole}", device.get("title", "")))
+    return ("device", "treatment", "verified numbers", "what"), rows
 
 
 def _structures() -> Table:

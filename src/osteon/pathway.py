@@ -250,6 +250,7 @@ def _options(request: PlanRequest) -> dict[str, object]:
         "samples": request.samples, "seed": request.seed, "anyway": request.anyway, "policy": request.policy,
         **({"site": dict(request.site)} if request.site else {}),
         **({"device": request.device} if request.device else {}),
+        **({"approach": request.approach} if request.approach else {}),
         **({"thermocouples": dict(request.thermocouples)} if request.thermocouples else {}),
         **({"site_devices": devices} if (devices := site_devices()) else {}),
     }  # fmt: skip

@@ -47,6 +47,8 @@ from osteon.space.anatomy import Structure, structures
         ("hip_left", "hip_left"),
         ("Oesophagus", "esophagus"),
         ("Rückenmark", "spinal_cord"),
+        ("Scar", "scar"),
+        ("Narbe", "scar"),
     ],
 )
 def test_free_text(name: str, expected: str):

@@ -28,7 +28,7 @@ from osteon.treatments.needles import device_values
 NERVE = "sciatic_nerve_right"
 TIMES = np.linspace(0, 1860, 94)
 DISAGREE = "The cold criteria disagree: 10.0 cm³ by −40 °C reached, 47.7 cm³ by 0 °C reached (visible ice); the edges lie apart."
-SIMULATED = ("radiofrequency_monopolar", "radiofrequency_bipolar", "microwave", "cryoablation", "laser")
+SIMULATED = ("focused_ultrasound", "radiofrequency_monopolar", "radiofrequency_bipolar", "microwave", "cryoablation", "laser")
 
 
 def frozen(base):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osteon.case.phantom import build
@@ -13,8 +13,9 @@ from osteon.errors import InputError, MissingError, NotOutlinedError, SettingErr
 from osteon.facts import Known, Unknown, vocabulary
 from osteon.io import images, labels
 from osteon.physics.acoustic_visibility import visible_elements
-from osteon.space.anatomy import Anatomy, Structure, structure
+from osteon.space.anatomy import Anatomy, structure
 from osteon.space.volume import Grid, Volume
+from osteon.tissue.acoustics import acoustic_map
 from osteon.treatments.catalog import treatment
 from osteon.treatments.focused_ultrasound import access, access_kernels
 from osteon.treatments.focused_ultrasound.access import look_along, search_window, site_facts
@@ -28,10 +29,11 @@ from osteon.treatments.focused_ultrasound.access_looks import (
 )
 from osteon.treatments.focused_ultrasound.access_scene import number, values
 from osteon.treatments.focused_ultrasound.transducer import transducer
+from osteon.treatments.focused_ultrasound.visibility import pose, visible, way_of
 
 LESION, HIP, NERVE = structure("lesion"), structure("hip_right"), structure("sciatic_nerve_right")
 BODY, BOWEL, METAL, CEMENT, LUNG = (structure(n) for n in ("body", "colon", "implant", "cement", "lung_right"))
-SCAR = Structure("scar", "scar", "skin")
+SCAR = structure("scar")
 EXABLATE, SONALLEVE = "exablate-body-208", "sonalleve-v2-256"
 FEW = (500, 100, 4)
 
@@ -144,6 +146,79 @@ def test_what_stops_sound_stops_every_ray_and_is_named(name):
     assert found.lost == {name: 1.0}
     assert found.visible == found.unknown == 0.0
     assert seen_along(block(half=90.0, masks=masks, hu=hu), axis=(0.0, 1.0, 0.0), parts=96).visible == 1.0  # from the other side
+
+
+def skin_patch(towards, radius, thick=1.0):
+    """A scar: the outer layer of a ball of 90 mm, within a distance of where an axis leaves it."""
+    at = 90.0 * np.asarray(towards)[:, None, None, None] / np.linalg.norm(towards)
+    return lambda p: (np.linalg.norm(p, axis=0) > 90 - thick) & (np.linalg.norm(p - at, axis=0) < radius)
+
+
+@pytest.mark.parametrize("thick", [2.0, 6.0])
+def test_a_scar_of_one_voxel_lets_no_ray_through(thick):
+    scar = {SCAR: skin_patch((0.0, 1.0, 0.0), 60.0, thick)}
+    found = seen_along(block(half=90.0, masks=scar), parts=2000)
+    assert found.lost == {"scar": 1.0}
+
+
+def test_a_scar_drawn_a_little_outside_the_skin_still_counts():
+    """Its outline lies in the air, 1 to 2.5 mm outside: within ``beside_scar_mm`` of 3 mm."""
+    outside = {SCAR: lambda p: (np.linalg.norm(p, axis=0) > 91) & (np.linalg.norm(p, axis=0) < 92.5) & (p[1] > 0)}
+    assert seen_along(block(half=90.0, spacing=1.0, masks=outside), parts=96).lost == {"scar": 1.0}
+
+
+def test_a_scar_over_the_best_entry_moves_the_window_and_all_round_it_closes_it():
+    """Gas leaves the back left open. A scar where the axis entered moves the entry by at least half the scar's radius."""
+    open_ = walled()
+    free = search_window(open_, LESION, EXABLATE, poses=FEW)
+    entry = np.array(free.best.entry_mm)
+    at = open_.grid.to_mm(np.moveaxis(np.indices(open_.grid.shape), 0, -1))
+    body = open_.masks[BODY].array
+    near = np.linalg.norm(at - entry, axis=-1) < 30.0
+    moved = search_window(open_.with_mask(SCAR, Volume(near & body, open_.grid)), LESION, EXABLATE, poses=FEW)
+    assert free.verdict == moved.verdict == "window"
+    assert np.linalg.norm(np.array(moved.best.entry_mm) - entry) > 15.0
+    assert moved.best.lost.get("scar", 0.0) <= 1 - number("least_visible_share") + 1e-9
+    shut = search_window(open_.with_mask(SCAR, Volume((at[..., 1] > 20) & body, open_.grid)), LESION, EXABLATE, poses=FEW)
+    assert shut.verdict == "no window"
+    assert any("scar" in reason for reason in shut.reasons)
+
+
+def test_without_an_outline_scars_are_said_to_be_unseen():
+    told = "scars are not seen on CT: look at the skin"
+    plain, scar = (block(half=80.0, masks=m) for m in (None, {SCAR: skin_patch((1.0, 0.0, 0.0), 20.0, 15.0)}))
+    stated = replace(plain, absent=frozenset({SCAR}))
+    notes = [search_window(each, LESION, EXABLATE, poses=FEW).notes for each in (plain, scar, stated)]
+    assert [told in each for each in notes] == [True, False, False]
+
+
+def test_bowel_stops_rays_as_visibility_has_it_with_gas_or_without():
+    """Soft bowel, and bowel half full of gas, shut the array; without an outline only the gas does, and a note says so."""
+    soft = block(half=90.0, masks={BOWEL: lambda p: np.abs(p[1] - 40) < 6})
+    gas = fill(lambda p: (np.abs(p[1] - 40) < 4) & (p[0] > 0), -900.0)
+    full = block(half=90.0, masks={BOWEL: lambda p: np.abs(p[1] - 40) < 6}, hu=gas)
+    undrawn = block(half=90.0, hu=gas)
+    wanted = ({"bowel": 1.0}, {"bowel", "gas"}, {"gas"})
+    for anatomy, lost in zip((soft, full, undrawn), wanted, strict=True):
+        found = seen_along(anatomy, parts=96)
+        seen = visible(
+            way_of(anatomy, acoustic_map(anatomy, 1e6)), transducer(EXABLATE), pose(transducer(EXABLATE), (0, 0, 0), (0, -1, 0))
+        )
+        words = {w.removeprefix("blocked by ").split(" at ")[0] for w in seen.verdicts} - {"clear"}
+        assert set(found.lost) <= set(lost)
+        assert words <= set(lost)
+        assert seen.whole[0] == pytest.approx(found.visible, abs=0.05)
+        assert seen.whole[2] == found.unknown == 0.0
+    assert any("bowel" in note for note in search_window(undrawn, LESION, EXABLATE, poses=FEW).notes)
+
+
+def test_bowel_behind_the_focus_is_told_and_stops_nothing():
+    """From 30 mm behind; within 2.5 mm."""
+    found = seen_along(block(half=90.0, masks={BOWEL: lambda p: (p[1] < -30) & (p[1] > -50)}), parts=96)
+    assert found.visible == 1.0
+    (far,) = found.far
+    assert (far.name, far.share) == ("colon", 1.0)
+    assert far.nearest_mm == pytest.approx(30.0, abs=2.5)
 
 
 def test_metal_shows_itself_inside_the_bone_of_the_target():
@@ -326,6 +401,7 @@ def test_the_rays_of_the_sonication_agree_about_the_same_voxels():
     assert seen.whole[1] == pytest.approx(found.lost["bowel"], abs=0.05)
 
 
+@settings(deadline=None)  # a scene is built each time
 @given(
     st.tuples(*[st.floats(-60, 60)] * 3),
     st.floats(4, 20),
@@ -441,6 +517,9 @@ def test_errors_say_what_is_missing():
     anatomy = block(half=40.0)
     with pytest.raises(InputError, match="no array"):
         search_window(anatomy, LESION, "nothing")
+    with pytest.raises(InputError, match="no array 'nothing'") as told:
+        array_parts("nothing")
+    assert EXABLATE in str(told.value)
     with pytest.raises(MissingError, match="no CT"):
         search_window(replace(anatomy, image=None), LESION, EXABLATE)
     with pytest.raises(NotOutlinedError):

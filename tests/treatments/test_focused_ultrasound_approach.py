@@ -14,8 +14,9 @@ from osteon.space.anatomy import Anatomy, structure
 from osteon.space.volume import Volume
 from osteon.treatments.focused_ultrasound.approach import approaches_of, cortex_over, ranked, state_of
 from osteon.treatments.focused_ultrasound.approach_rows import number, rows, values
-from osteon.treatments.focused_ultrasound.bone_face import beam_axes, face_of, periosteum, solid_hu
+from osteon.treatments.focused_ultrasound.bone_face import beam_axes, face_of, periosteum
 from osteon.treatments.focused_ultrasound.shots import APPROACHES
+from osteon.treatments.focused_ultrasound.target_site import solid_hu
 
 OFFERED_BY = {
     "intact": ("near-target", "direct"), "partial": ("near-target", "direct"), "destroyed": ("trans-soft-tissue",)

@@ -6,10 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osteon.errors import InputError
-from osteon.evidence.value import Fixed, LogNormal, Normal, Uniform, Value
+from osteon.evidence.value import Fixed, LogNormal, Normal, Uniform, Value, values_in
 from osteon.jobs import Local, Serial
 from osteon.tissue.properties import Constants
-from osteon.treatments.focused_ultrasound.bands import Samples, focus_error_mm, hypercube, quantile, sample, which_matters
+from osteon.treatments.focused_ultrasound.bands import (
+    ERRORS,
+    Samples,
+    focus_error_mm,
+    hypercube,
+    quantile,
+    sample,
+    which_matters,
+    with_miss,
+)  # fmt: skip
 
 # set before the first run
 SHARE, EDGE = 0.1, 1e-9
@@ -153,3 +162,22 @@ def test_progress_is_told():
 def test_what_cannot_be_answered_is_refused(call, word):
     with pytest.raises(InputError, match=word):
         call()
+
+
+def test_a_miss_to_either_side_is_found_where_x_y_and_z_alone_show_nothing():
+    """Outcome 10 - (miss across the beam)²: ranks of x, y, z are symmetric about 0, those of the distance are not."""
+    rows = values_in("osteon.treatments.focused_ultrasound", "bands.yaml")
+    names = list(ERRORS)
+    drawn = np.stack([quantile(rows[n], hypercube(60, 4, 3)[:, i]) for i, n in enumerate(names)], axis=1)
+    axis = np.array([0.0, 0.0, 1.0])
+    outcome = 10.0 - drawn[:, 0] ** 2 - drawn[:, 1] ** 2
+    plain = Samples({n: rows[n] for n in names}, drawn, {"y": 10.0}, {"y": outcome})
+    told = with_miss(plain, axis)
+    first = which_matters(told, "y")[0]
+    assert first.name == "focus_miss_across_mm"
+    assert first.direction == -1
+    assert first.share > 0.9
+    assert not [i for i in which_matters(plain, "y") if i.share > 0.5]
+    np.testing.assert_allclose(told.drawn[:, -1], drawn[:, 2])
+    other = Samples({"a": rows[names[0]]}, drawn[:, :1], {"y": 1.0}, {"y": outcome})
+    assert with_miss(other, axis) is other

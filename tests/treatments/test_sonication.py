@@ -160,14 +160,14 @@ def with_gas(wide=True):
 def test_gas_behind_the_skin_stays_gas_and_switches_elements_off():
     array, pose = small_array(), aimed(MIDDLE, (0, 0, 1.0))
     half = sonicate(scene(with_gas(False)), array, pose, MIDDLE, 20.0)
-    assert 0 < half.aim.on.sum() < 40
+    assert 0 < half.emission.on.sum() < 40
     assert "air" in {half.names[i] for i in np.unique(half.labels.array)}
     assert any("are off" in note for note in half.notes)
     with pytest.raises(InputError, match="No element"):
         sonicate(scene(with_gas(True)), array, pose, MIDDLE, 20.0)
     chosen = np.arange(40) < 10
     free = sonicate(scene(ball()), array, pose, MIDDLE, 20.0, on=chosen)
-    np.testing.assert_array_equal(free.aim.on, chosen)
+    np.testing.assert_array_equal(free.emission.on, chosen)
     assert half.beam.spacing_m == pytest.approx(free.beam.spacing_m)  # gas, a quarter as fast, does not make the cells finer
     gas = half.labels.array == half.names.index("air")
     assert half.beam_heat_w_m3.array[gas].max() == 0.0

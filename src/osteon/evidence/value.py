@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,7 +143,11 @@ def values_in(package: str, name: str) -> dict[str, Value]:
     package, name : str
         Where the YAML file lies, for example ``"osteon.case", "segment.yaml"``.
     """
-    entries: dict[str, dict[str, Any]] = read_data(package, name)
+    return values_of(read_data(package, name))
+
+
+def values_of(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Value]:
+    """Return entries ``{number, unit, spread, source, verified}`` of a data file as values."""
     return {
         key: Value(float(e["number"]), e["unit"], spread_from(e["spread"]), e["source"], bool(e["verified"]))
         for key, e in entries.items()

@@ -10,7 +10,7 @@ import numpy as np
 from osteon.assessment.carried import carried_cautions
 from osteon.assessment.results import Assessment, LesionAssessment
 from osteon.errors import InputError, NumericalError
-from osteon.facts import Fact
+from osteon.facts import Fact, vocabulary
 from osteon.jobs import Executor, Serial
 from osteon.planning.contrast import assumed_of, with_contrast
 from osteon.planning.geometry import note, values
@@ -18,6 +18,7 @@ from osteon.planning.limits import UNITS
 from osteon.planning.measures import bands, measure, name_uncovered, zone_assumed, zone_of
 from osteon.planning.offer import Attempt, Offer, Site, Watcher, attempt, why_none
 from osteon.planning.overlap import Applied, simulate_overlap
+from osteon.planning.own import plan_by_itself, with_orders
 from osteon.planning.plan import TARGET, UNCOVERED, Finding, Plan, PlanRequest
 from osteon.planning.prescription import prescribe
 from osteon.planning.robust import ensemble, with_bands
@@ -41,6 +42,7 @@ from osteon.treatments.catalog import entries
 from osteon.treatments.catalog import treatment as find
 from osteon.treatments.site_devices import stamp, with_only
 
+OF_THE_SITE = ("acoustic_window", "distance_")  # facts beside the measured ones that say where the lesion lies, by how they begin
 GOALS: tuple[Goal, ...] = ("cure", "palliation", "interface_palliation")
 
 
@@ -54,7 +56,8 @@ def plan(
     """Plan every lesion with every treatment that selection leaves open.
 
     Candidates are planned, and "needs" under the condition that what is missing is confirmed; what is excluded or not
-    indicated only with ``request.anyway``, which stands in the plan's condition. Treatments without simulator have no plan.
+    indicated only with ``request.anyway``, which stands in the plan's condition. Of treatments with ``studies``, what the label
+    or the lack of a way in alone excludes is planned as a study, which is not offered. Treatments without simulator have no plan.
 
     Parameters
     ----------
@@ -81,7 +84,7 @@ def plan(
     """
     names = list(entries()) if "all" in request.treatments else list(request.treatments)
     _check_device(names, request.device)
-    wanted: list[tuple[LesionAssessment, Treatment, str]] = []
+    wanted: list[tuple[LesionAssessment, Treatment, str, str]] = []
     for lesion in assessment.lesions:
         for name in names:
             treatment = find(name)
@@ -89,18 +92,23 @@ def plan(
                 if request.device not in getattr(treatment, "devices", {}):
                     continue
                 treatment = with_only(treatment, request.device)
-            condition = condition_of(verdicts, lesion.lesion_id, name, request) if treatment.simulates() else None
-            if condition is not None:
-                wanted.append((lesion, treatment, condition))
+            if not treatment.simulates():
+                continue
+            condition = condition_of(verdicts, lesion.lesion_id, name, request)
+            study = study_of(verdicts, lesion.lesion_id, name, request) if condition is None and treatment.studies else ""
+            if condition is not None or study:
+                wanted.append((lesion, treatment, condition or "", study))
     plans = []
-    for i, (lesion, treatment, condition) in enumerate(wanted):
+    for i, (lesion, treatment, condition, study) in enumerate(wanted):
 
         def step(text: str, fraction: float, i: int = i) -> None:
             if observe is not None:
                 observe(text, (i + fraction) / len(wanted))
 
         site = _site(assessment, lesion)
-        plans.append(_plan_one(assessment, site, treatment, condition, request, executor or Serial(), step))
+        found = _plan_one(assessment, site, treatment, condition, request, executor or Serial(), step)
+        found = with_orders(found, assessment, verdicts) if treatment.plans_itself else found
+        plans.append(replace(found, study=study))
     if observe is not None:
         observe("plans done", 1.0)
     return with_sessions(plans)
@@ -132,6 +140,26 @@ def condition_of(verdicts: Verdicts, lesion_id: str, treatment: str, request: Pl
     reasons = [r.text for r in verdict.reasons if wanted is not None and (r.kind, r.truth) == wanted]
     because = f" because {'; '.join(reasons)}" if reasons else ""
     return f"ANYWAY: {verdict.status.replace('_', ' ')}{because}"
+
+
+def study_of(verdicts: Verdicts, lesion_id: str, treatment: str, request: PlanRequest) -> str:
+    """Return why a treatment is shown as a study that is not offered; empty where it is not.
+
+    It is where rules of its label, of stand-off or of the way in leave the site out, and nothing else does: the patient could
+    have it, here it may not be given.
+    """
+    verdict = _verdict(verdicts, lesion_id, treatment, request.policy)
+    if verdict is None or verdict.status not in ("excluded", "not_indicated"):
+        return ""
+    against = [r for r in verdict.reasons if (r.kind, r.truth) in (("exclusion", "true"), ("requirement", "false"))]
+    if any(r.source_class != "label" and not all(_of_the_site(name) for name in r.facts) for r in against):
+        return ""
+    return "; ".join(r.text for r in against)
+
+
+def _of_the_site(name: str) -> bool:
+    known = vocabulary().get(name)
+    return name.startswith(OF_THE_SITE) or (known is not None and known.measured)
 
 
 def _verdict(verdicts: Verdicts, lesion_id: str, treatment: str, policy: str) -> Verdict | None:
@@ -199,6 +227,10 @@ def _plan_one(
         )
     if not full.has(site.lesion):
         return replace(base, ended=Ended("refused", "cannot tell: outline the lesion; there is nothing to aim at"))
+    if treatment.plans_itself:
+        return plan_by_itself(
+            replace(base, assumptions=_assumed(site, assumed)), site, treatment, goal, request, executor, observe
+        )
     observe("preparing the box round the lesion", 0.01)
     box = replace(boxed(full, planning_box(full, site.lesion, request.spacing_mm)), thermocouples=request.thermocouples)
     found = _attempt(site, treatment, goal, box, request, observe)
@@ -313,20 +345,16 @@ def _finish(
 
 
 def _assumptions(site: Site, target: Target, assumed: str) -> tuple[str, ...]:
+    needle = ("stand-off of the needle itself: " + note("needle_stand_off_nerve_mm"), note("bore_radius_mm"))
+    return (f"target: {target.text}", *_assumed(site, assumed), *needle)
+
+
+def _assumed(site: Site, assumed: str) -> tuple[str, ...]:
+    """Return what is assumed of the patient, whatever the treatment."""
     grown = sorted(s.name for s in site.assessed.anatomy.approximate)
-    return tuple(
-        text
-        for text in (
-            f"target: {target.text}",
-            assumed,
-            assumed_of(site.assessed.anatomy),
-            f"approximate outlines: {', '.join(grown)}" if grown else "",
-            *carried_cautions(site.assessed.anatomy),
-            "stand-off of the needle itself: " + note("needle_stand_off_nerve_mm"),
-            note("bore_radius_mm"),
-        )
-        if text
-    )
+    outlines = f"approximate outlines: {', '.join(grown)}" if grown else ""
+    said = (assumed, assumed_of(site.assessed.anatomy), outlines, *carried_cautions(site.assessed.anatomy))
+    return tuple(text for text in said if text)
 
 
 def _provenance(fine: Scene, tried: Sequence[str], offer: Offer) -> dict[str, object]:

@@ -31,6 +31,8 @@ class Row:
         The structure nearest to or furthest beyond its limit; None where nothing could be told.
     cannot_tell : tuple of str
         Structures that could not be judged.
+    study : str
+        Why it is a study and not offered, or "".
     pareto : bool
         Whether no other plan of the same lesion is at least as good in every known answer and in how it stands, needs no
         condition that this one does not need, and is better in one answer.
@@ -44,6 +46,7 @@ class Row:
     worst_structure: Finding | None
     cannot_tell: tuple[str, ...]
     pareto: bool = True
+    study: str = ""
 
 
 def compare(plans: Sequence[Plan]) -> list[Row]:
@@ -67,27 +70,30 @@ def compare(plans: Sequence[Plan]) -> list[Row]:
         rows.append(
             Row(
                 each.treatment, each.lesion_id, each.condition, each.standing, answers[i], worst(each.findings),
-                tuple(each.unknown_structures()), best,
+                tuple(each.unknown_structures()), best, each.study,
             )
         )  # fmt: skip
     return rows
 
 
 def shown_first(plans: Sequence[Plan]) -> list[Plan]:
-    """Return the plans that do something, the one to be shown in full first: no condition, no breach, nothing open, coverage.
+    """Return the plans that do something, the one to be shown in full first: no study, no condition, no breach, nothing open.
 
     A warning counts like none: heat warns in the bone beside nearly every lesion.
     """
 
     def key(plan: Plan) -> tuple[float, ...]:
         said = [plan.measures[name].best if name in plan.measures else 0.0 for name in ("coverage", "minutes")]
-        return (float(bool(plan.condition)), max(SERIOUS[plan.standing], SERIOUS["warning"]), -round(said[0], 2), said[1])
+        stands = max(SERIOUS[plan.standing], SERIOUS["warning"])
+        return (float(bool(plan.study)), float(bool(plan.condition)), stands, -round(said[0], 2), said[1])
 
     return sorted((p for p in plans if p.steps), key=key)
 
 
 def _may_better(rival: Plan, plan: Plan) -> bool:
-    """Tell whether a rival is of the same lesion, stands no worse and needs no condition of its own."""
+    """Tell whether a rival is of the same lesion, is offered, stands no worse and needs no condition of its own."""
+    if rival.study:
+        return False
     alike = not rival.condition or rival.condition == plan.condition
     return rival.lesion_id == plan.lesion_id and SERIOUS[rival.standing] <= SERIOUS[plan.standing] and alike
 

@@ -41,6 +41,8 @@ class PlanRequest:
         Where a temperature is to be read over time, by name (LPS mm).
     device : str
         Plan with this device alone, shipped or fitted by the site; empty: each treatment's own, in their order.
+    approach : str
+        Of treatments with several approaches: plan this one in full; empty: the one that is preferred.
     """
 
     treatments: tuple[str, ...] = ("all",)
@@ -53,6 +55,7 @@ class PlanRequest:
     site: tuple[tuple[str, bool | int | float | str], ...] = ()
     thermocouples: tuple[tuple[str, tuple[float, float, float]], ...] = ()
     device: str = ""
+    approach: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,10 @@ class Plan:
         What an operator dials in; JSON-able (see ``planning/prescription.py``).
     condition : str
         Empty, or "if platelets and INR are confirmed": heading for a plan of status "needs", or "ANYWAY: excluded because ...".
+    study : str
+        Empty, or why this is shown as a study and not offered: what of its label, or of the way in, leaves the site out.
+    detail : object
+        What only pictures of this treatment need.
     """
 
     treatment: str
@@ -202,6 +209,8 @@ class Plan:
     uncovered: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
     provenance: Mapping[str, object] = field(default_factory=dict)
+    study: str = ""
+    detail: object = None
 
     @property
     def standing(self) -> Standing:

@@ -323,7 +323,7 @@ class Entry:
 
 def legend(shown: Sequence[Structure], overlay: Overlay | None = None) -> list[Entry]:
     """Return the legend of exactly what was drawn."""
-    entries = [Entry(_swatch(style_of(s)), "target of the plan" if s.id == TARGET.id else s.name) for s in dict.fromkeys(shown)]
+    entries = [Entry(swatch(style_of(s)), "target of the plan" if s.id == TARGET.id else s.name) for s in dict.fromkeys(shown)]
     if overlay is None:
         return entries
     if overlay.needles:
@@ -348,7 +348,8 @@ def legend(shown: Sequence[Structure], overlay: Overlay | None = None) -> list[E
     return entries
 
 
-def _swatch(style: Style) -> str:
+def swatch(style: Style) -> str:
+    """Return a line of a legend as it is drawn."""
     ground = svg.rectangle(0, 0, 34, 12, fill="#3a444f")
     return _small(ground + svg.line((2, 6), (32, 6), stroke=style.colour, width=max(style.width, 1.4), dash=style.dash))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -200,7 +201,7 @@ def time_course(
     body[-1] = svg.text(12, 16, f"{name} (°C)", size=_title_size(f"{name} (°C)"), weight=650)
     body += _time_lines(x, y, limit, stop_s)
     if values.size:
-        thin = np.unique(np.linspace(0, len(values) - 1, min(len(values), 240)).astype(int))
+        thin = _thinned(values)
         points: list[Point] = [(x(float(minutes[i])), y(float(np.clip(values[i], y.low, y.high)))) for i in thin]
         body.append(svg.path(svg.polyline(points), stroke=BLUE, width=2.2))
         body += _extreme(x, y, minutes, values, limit, cold)
@@ -209,6 +210,16 @@ def time_course(
     which, most = ("Coldest", "at least") if cold else ("Hottest", "at most")
     alt = f"{which} point of the {name} over time: {most} {words.number(worst, '°C')}, {said}"
     return Picture(svg.document(334, 190, body, alt), alt, name)
+
+
+def _thinned(values: Array, most: int = 240) -> Array:
+    """Return the indices of the samples that are drawn: some at even steps, and between them the highest and the lowest."""
+    if len(values) <= most:
+        return np.arange(len(values))
+    ends = np.linspace(0, len(values) - 1, most // 3).astype(int)
+    parts = [(a, values[a : b + 1]) for a, b in pairwise(ends)]
+    extremes = [a + int(f(part)) for a, part in parts for f in (np.argmax, np.argmin)]
+    return np.unique(np.concatenate([ends, extremes]))
 
 
 def _title_size(title: str) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,27 +15,25 @@ from markupsafe import Markup, escape
 from osteon import __version__
 from osteon.assessment.results import LesionAssessment
 from osteon.cache import write_atomically
-from osteon.errors import ImageError
 from osteon.evidence.source import QUOTATION
 from osteon.facts import NotApplicable
 from osteon.planning.compare import shown_first
-from osteon.planning.plan import TARGET, UNCOVERED, Plan
-from osteon.report import content, operator_content, plan_content, run_content, treatments_section, words
+from osteon.planning.plan import Plan
+from osteon.report import content, plan_content, plan_section, treatments_section, ultrasound_section, words
 from osteon.report.board_section import board_of
-from osteon.report.figures import Entry, Overlay, Picture, legend, section
-from osteon.report.graphs import margin_histogram, margin_map, pareto
+from osteon.report.figures import Picture, legend, section
+from osteon.report.graphs import pareto
 from osteon.report.images_section import image_rows, pictures_of
 from osteon.report.journey_json import write_json
 from osteon.report.ledgers_section import TRUTH, ledgers_of
-from osteon.report.planes import centre_of, extent_mm, needle_planes, standard_planes
-from osteon.report.prescription_files import field_of, poses_of, stems, write_plan_files
+from osteon.report.planes import centre_of, extent_mm, standard_planes
+from osteon.report.prescription_files import poses_of, stems, write_plan_files
 from osteon.report.references import References, mentions, references_of, references_to
 from osteon.report.sketch import body_sketch
 from osteon.report.strength_section import sections_of, sources_of
 from osteon.report.surface import view_3d
 from osteon.selection.explain import label
-from osteon.selection.verdicts import Verdict
-from osteon.space.anatomy import Anatomy, Field, structure, structures
+from osteon.space.anatomy import structure, structures
 
 if TYPE_CHECKING:
     from osteon.assessment.strength_results import Strength
@@ -227,6 +224,7 @@ def _lesion(journey: Journey, assessed: LesionAssessment) -> dict[str, Any]:
     side = given.bone.side if given is not None and given.bone is not None else None
     told = facts["side"].value if side is None and "side" in facts else side
     chosen = simulated[0] if simulated else None
+    shown = partial(plan_section.plan_in_full, journey, assessed, facts=facts, place=place, side=str(told or ""))
     return {
         "id": assessed.lesion_id,
         "place": place,
@@ -253,7 +251,8 @@ def _lesion(journey: Journey, assessed: LesionAssessment) -> dict[str, Any]:
         "comparison": plan_content.comparison(plans) if plans else [],
         "several": len({p.treatment for p in plans}) > 1,
         "refused": [p for p in plans if not p.steps],
-        "chosen": _chosen(journey, assessed, chosen, facts, place, str(told or "")) if chosen is not None else None,
+        "chosen": shown(chosen) if chosen is not None else None,
+        "others": [shown(p) for p in plans if ultrasound_section.scheme_of(p) is not None and p is not chosen],
         "ended": [(plan_content.heading(p), plan_content.ended_rows(p)) for p in plans],
         "pareto": [(plan_content.heading(p), p.paths, _picture(pareto(p.paths))) for p in plans if p.paths is not None],
     }
@@ -318,80 +317,3 @@ def _anatomy_pictures(assessed: LesionAssessment, plan: Plan | None) -> dict[str
         "legend": legend(drawn),
         "centre": f"{place} mm (LPS)",
     }
-
-
-def _chosen(
-    journey: Journey, assessed: LesionAssessment, plan: Plan, facts: Mapping[str, Any], place: str, side: str
-) -> dict[str, Any]:
-    """Return everything that the page says about the plan shown in full."""
-    verdict = _verdict(journey, plan)
-    pictures, entries, why_none = _plan_pictures(assessed.anatomy, plan)
-    graphs, cool, without = plan_content.courses(plan)
-    histogram, by_direction = (
-        (margin_histogram(plan.margin_mm), margin_map(plan.margin_mm)) if plan.margin_mm is not None else (None, None)
-    )
-    values = plan_content.values_of(plan)
-    runs, undrawn = run_content.run_courses(plan)
-    return {
-        "plan": plan,
-        "title": plan_content.heading(plan),
-        "standing": plan_content.standing(plan),
-        "tone": words.TONE[plan.standing],
-        "prescription": operator_content.prescription_of(plan),
-        "judged": plan_content.judged(plan.findings),
-        "cuts": pictures,
-        "legend": entries,
-        "why_none": why_none,
-        "histogram": histogram,
-        "map": by_direction,
-        "stamps": run_content.device_stamps(plan),
-        "dead": run_content.counted_as_dead(plan),
-        "froze": any(Field.FROZEN_MIN_C in s.effect.state for s in plan.steps),
-        "criteria": run_content.criteria_of(plan),
-        "assumed": run_content.assumed_of(plan),
-        "runs": runs,
-        "undrawn": undrawn,
-        "courses": graphs,
-        "cool": cool,
-        "without_course": without,
-        "sheet": operator_content.procedure_sheet(plan, facts, verdict, place, side),
-        "values": values,
-        "unverified": sum(not v.verified for v in values),
-        "figures": plan_content.figures_of(plan),
-        "grid": plan_content.grid_words(plan),
-        "sampled": max((m.n for m in plan.measures.values()), default=0),
-    }
-
-
-def _verdict(journey: Journey, plan: Plan) -> Verdict | None:
-    try:
-        return journey.verdicts.of(plan.lesion_id, plan.treatment)
-    except KeyError:
-        return None
-
-
-def _plan_pictures(whole: Anatomy, plan: Plan) -> tuple[list[Picture], list[Entry], str]:
-    """Return the cuts along and across the needle (or through the target) with isotherms and dose."""
-    anatomy = _drawable(whole, plan)
-    needles = tuple(poses_of(plan))
-    temperature = field_of(plan, Field.TEMPERATURE_C)
-    overlay = Overlay(temperature, field_of(plan, Field.CEM43_MIN), needles, field_of(plan, Field.FROZEN_MIN_C))
-    mask = next((anatomy.masks[s] for s in anatomy.masks if s.id in ("target", "lesion") and anatomy.masks[s].array.any()), None)
-    if mask is None:
-        return [], [], "No picture: neither target nor lesion is outlined on the planning grid."
-    try:
-        centre = centre_of(mask)
-    except ImageError:
-        return [], [], "No picture: the target is empty."
-    planes = (
-        needle_planes(needles[0], centre) if needles else standard_planes(centre, float(np.clip(extent_mm(mask) + 35, 50, 110)))
-    )
-    cuts = [section(anatomy, plane, overlay) for plane in planes]
-    return cuts, legend(tuple(s for cut in cuts for s in cut.shown), overlay), ""
-
-
-def _drawable(whole: Anatomy, plan: Plan) -> Anatomy:
-    """Return the whole image with the plan's target and what stays uncovered laid over it, each on its own grid."""
-    planned = [a for a in (plan.before, plan.after) if a is not None]
-    extra = {s: mask for a in planned for s, mask in a.masks.items() if s in (TARGET, UNCOVERED)}
-    return replace(whole, masks={**whole.masks, **extra})

@@ -19,6 +19,7 @@ from osteon.facts import Interval, Known, NotApplicable, OneOf, Unknown
 
 if TYPE_CHECKING:
     from osteon.pathway import Journey
+    from osteon.planning.plan import Plan
 from osteon.report.references import references_of
 from osteon.report.strength_json import as_numbers
 from osteon.selection.combine import combinations
@@ -67,7 +68,7 @@ def as_json(journey: Journey) -> dict[str, Any]:
             each.lesion_id: _plain(next_steps(journey.assessment, journey.verdicts, each.lesion_id))
             for each in journey.assessment.lesions
         },
-        "plans": [{**_plain(plan), "standing": plan.standing} for plan in journey.plans],
+        "plans": [_plan(plan) for plan in journey.plans],
         "references": {
             "papers": [{**asdict(r.paper), "text": r.text} for r in references.listed if r.paper is not None],
             "not_in_library": list(references.unknown),
@@ -134,6 +135,11 @@ def _profile(name: str) -> dict[str, Any] | None:
         "profile": {key: item.text for key, item in sorted((told.profile or {}).items())},
         **{key: [{"id": i.id, "name": i.name, "text": i.text} for i in items] for key, items in counted.items()},
     }
+
+
+def _plan(plan: Plan) -> dict[str, Any]:
+    """Return a plan and how it stands, without what only its pictures need."""
+    return {**{f.name: _plain(getattr(plan, f.name)) for f in fields(plan) if f.name != "detail"}, "standing": plan.standing}
 
 
 def _beside(journey: Journey, lesion_id: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from osteon.facts import Fact, Known
 from osteon.planning.plan import Finding, Plan
-from osteon.report import run_content, words
+from osteon.report import run_content, ultrasound_sheet, words
 from osteon.report.content import Row, treatment_title
 from osteon.report.plan_content import KINDS, is_cold, judged
 from osteon.selection.explain import label
@@ -111,7 +111,8 @@ def prescription_of(plan: Plan) -> dict[str, Any]:
     """Return the prescription as the page shows it: position, needles, applications, warnings, and whatever else there is."""
     given = plan.prescription
     needles = [n for n in _listed(given.get("needles")) if isinstance(n, Mapping)]
-    skip = ("needles", "applications", "warnings", "patient_position", "patient_position_text", "scanned_as")
+    skip: tuple[str, ...] = ("needles", "applications", "warnings", "patient_position", "patient_position_text", "scanned_as")
+    skip += ultrasound_sheet.KNOWN if given.get("sonications") else ()
     applications = [
         {
             "device": step.setting.device.replace("_", " "),

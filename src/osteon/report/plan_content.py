@@ -17,10 +17,12 @@ from osteon.report import run_content, words
 from osteon.report.content import Row, treatment_title
 from osteon.report.figures import Picture
 from osteon.report.graphs import time_course
+from osteon.report.ultrasound_section import scheme_of, treats_surface
 from osteon.treatments.base import Trace
 
 EXTRA = ("lesion_coverage", "zone_cm3", "uncovered_cm3")
 BODY_C = 37.0
+SURFACE_WORDS = "a surface of bone is meant, not the lesion with a margin: this says little here"
 LEVELS = {"breach": 0, "unknown": 1, "warning": 2, "ok": 3}
 
 
@@ -45,14 +47,21 @@ class ValueRow:
 
 
 def heading(plan: Plan) -> str:
-    """Return a plan's name: treatment and goal."""
-    return f"{treatment_title(plan.treatment)}, {words.GOALS.get(plan.goal, plan.goal)}"
+    """Return a plan's name: treatment and goal, and that it is no offer where it is a study."""
+    said = f"{treatment_title(plan.treatment)}, {words.GOALS.get(plan.goal, plan.goal)}"
+    return f"{said} (study, not offered)" if plan.study else said
 
 
 def standing(plan: Plan) -> str:
     """Return how a plan stands against all limits; a breach does not hide what cannot be told."""
     if not plan.steps:
         return "no plan"
+    if plan.study:
+        return f"study, not offered; {_stands(plan)}"
+    return _stands(plan)
+
+
+def _stands(plan: Plan) -> str:
     unknown = [words.structure_name(s) for s in plan.unknown_structures()]
     said = words.STANDING_WORDS[plan.standing]
     if plan.standing == "cannot tell" or not unknown:
@@ -63,20 +72,17 @@ def standing(plan: Plan) -> str:
 def comparison(plans: Sequence[Plan]) -> list[tuple[str, list[Cell]]]:
     """Return the rows of the table that sets plans side by side, as ``planning.compare`` asks; the last is the standing."""
     compared = compare(plans)
-    rows = [
-        (words.named(q).label, [_answer_cell(q, row.answers[q], bool(p.steps)) for row, p in zip(compared, plans)])
-        for q in QUESTIONS
-    ]
+    rows = [(words.named(q).label, [_asked_cell(q, row.answers[q], p) for row, p in zip(compared, plans)]) for q in QUESTIONS]
     rows.insert(1, ("Counted as dead", [Cell(run_content.counted_as_dead(p)) for p in plans]))
-    rows.insert(3, ("Worst structure", [worst_cell(row) for row in compared]))
+    rows.insert(3, ("Worst structure", [_quiet(worst_cell(row), p) for row, p in zip(compared, plans)]))
     rows.append(("Device", [_device_cell(p) for p in plans]))
     for name in EXTRA:
         if any(name in plan.measures for plan in plans):
-            cells = [_answer_cell(name, plan.measures.get(name, Unknown("not computed")), bool(plan.steps)) for plan in plans]
+            cells = [_asked_cell(name, plan.measures.get(name, Unknown("not computed")), plan) for plan in plans]
             rows.append((words.named(name).label, cells))
     if len(plans) > 1:
         rows.append(("Bettered in every respect by another", [Cell("no" if r.pareto else "yes or no plan") for r in compared]))
-    rows.append(("All limits together", [Cell(standing(p), words.TONE[p.standing]) for p in plans]))
+    rows.append(("All limits together", [Cell(standing(p), "quiet" if p.study else words.TONE[p.standing]) for p in plans]))
     return rows
 
 
@@ -84,6 +90,25 @@ def _device_cell(plan: Plan) -> Cell:
     """Return the devices of a plan, and that they are not verified."""
     named = list(dict.fromkeys(run_content.device_title(step) for step in plan.steps))
     return Cell(words.joined(named) or "no plan", "", "not verified" if run_content.device_stamps(plan) else "")
+
+
+def _quiet(cell: Cell, plan: Plan) -> Cell:
+    """Return a cell that praises nothing where the plan is a study."""
+    return Cell(cell.text, "", cell.note) if plan.study and cell.tone == "good" else cell
+
+
+def _asked_cell(name: str, value: Band | Unknown, plan: Plan) -> Cell:
+    """Return the answer of one plan; honest where sound through the skin needs no probe, and a margin says little."""
+    sound = scheme_of(plan)
+    if sound is not None and plan.steps and name == "probes":
+        return Cell("none", "", "sound through the skin")
+    if sound is not None and plan.steps and name == "min_margin_mm":
+        if isinstance(value, Unknown):
+            return Cell("does not apply", "", SURFACE_WORDS if treats_surface(plan) else "the tumour is meant, without a margin")
+        if treats_surface(plan):
+            return Cell(words.band(value, "mm") if np.isfinite(value.best) else "no zone", "", SURFACE_WORDS)
+    cell = _answer_cell(name, value, bool(plan.steps))
+    return Cell(cell.text, cell.tone, SURFACE_WORDS) if name == "lesion_coverage" and treats_surface(plan) else cell
 
 
 def _answer_cell(name: str, value: Band | Unknown, planned: bool) -> Cell:

@@ -1,4 +1,4 @@
-"""Files for other programs: needle paths as 3D Slicer markups, temperature and dose as NIfTI."""
+"""Files for other programs: needle paths as 3D Slicer markups, temperature and dose as NIfTI, sonications as a list."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from osteon.cache import write_atomically
 from osteon.planning.plan import Plan
+from osteon.report import ultrasound_sheet
 from osteon.space.anatomy import Field
 from osteon.space.volume import Volume
 from osteon.treatments.base import NeedlePose
@@ -90,7 +91,7 @@ def field_of(plan: Plan, field: Field) -> Volume | None:
 
 
 def write_plan_files(plan: Plan, stem: str, folder: Path) -> list[Path]:
-    """Write the needles and fields of a plan beside the report.
+    """Write the needles, fields and sonications of a plan beside the report.
 
     Parameters
     ----------
@@ -126,4 +127,4 @@ def write_plan_files(plan: Plan, stem: str, folder: Path) -> list[Path]:
             path = folder / f"{stem}_{name}.nii.gz"
             write_nifti(volume, path)
             written.append(path)
-    return written
+    return written + ultrasound_sheet.write_files(plan, stem, folder)

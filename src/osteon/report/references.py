@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from osteon.errors import MissingError
 from osteon.evidence.source import Paper, cite, quote_keys, source_ids, text
 from osteon.planning.plan import Plan
+from osteon.report import ultrasound_section
 from osteon.report.ledgers_section import ledgers_of
 from osteon.report.strength_section import sources_of as strength_sources
 from osteon.report.treatments_section import groups_of, sources_of
@@ -84,6 +85,7 @@ def _of_plan(plan: Plan) -> list[str]:
     for step in plan.steps:
         keys += _quoted(*step.effect.assumptions)
         keys += [key for value in step.effect.used.values() for key in split_keys([value.source])]
+    keys += _quoted(plan.study) + split_keys(ultrasound_section.sources_of(plan))
     sources = plan.provenance.get("sources", ())
     return keys + (split_keys(str(s) for s in sources) if isinstance(sources, (list, tuple)) else [])
 

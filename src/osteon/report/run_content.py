@@ -160,6 +160,8 @@ def setting_words(step: Step) -> str:
             "freeze, passive thaw, freeze" if freezes == 2 else "freezes with passive thaws between" if freezes > 2 else "freeze"
         )
         return f"{'-'.join(minutes)} min ({parts}), then the probe is warmed until it comes free"
+    if "sonications" in controls:
+        return "each sonication at its own acoustic power; see the list"
     if "wavelength_nm" in entry:
         return f"light of {words.number(float(entry['wavelength_nm']['value']), 'nm')}, power as the laser shows it"
     mode = entry.get("mode")
@@ -169,6 +171,8 @@ def setting_words(step: Step) -> str:
 def spans_of(step: Step) -> list[tuple[float, float]]:
     """Return from when to when the device works [s]: power on, or each freeze."""
     controls = dict(step.setting.controls)
+    if "sonications" in controls:  # many, each of its own power: they stand in their list
+        return []
     time, each = controls.get("time_s", 0.0), controls.get("time_s", 0.0) + controls.get("thaw_s", 0.0)
     return [(i * each, i * each + time) for i in range(round(controls.get("freezes", 1.0)))] if time else []
 

@@ -1,7 +1,7 @@
-"""Pictures of a sonication: pressure and heat in planes through the beam over grey anatomy, and curves beside their reference.
+"""Pictures of a sonication: pressure, heat, temperature in planes through the beam over grey anatomy; curves by their reference.
 
-The transducer is above, sound runs downwards. Colours are viridis (pressure, linear) and cividis (heat, logarithmic), both
-perceptually uniform and safe for the colour-blind; where a field is weak the anatomy shows through.
+The transducer is above, sound runs downwards. Colours are viridis (pressure, linear), cividis (heat, logarithmic) and inferno
+(temperature from 40 °C), perceptually uniform and safe for the colour-blind; where a field is weak the anatomy shows through.
 """
 
 from __future__ import annotations
@@ -24,15 +24,31 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Shown = Literal["pressure", "heat"]
-UNITS = {"pressure": ("pressure amplitude", "MPa", 1e-6), "heat": ("heat", "W/cm³", 1e-6)}
-MAPS = {"pressure": "viridis", "heat": "cividis"}
+Shown = Literal["pressure", "heat", "temperature"]
+UNITS: dict[Shown, tuple[str, str, float]] = {
+    "pressure": ("pressure amplitude", "MPa", 1e-6),
+    "heat": ("heat", "W/cm³", 1e-6),
+    "temperature": ("highest temperature", "°C", 1.0),
+}
+MAPS: dict[Shown, str] = {"pressure": "viridis", "heat": "cividis", "temperature": "inferno"}
+WARM_C = 40.0  # of temperature, where its colour begins
 DECADES = 3.0  # of heat that are shown
 FAINT, FULL = 0.05, 0.35  # shares of the peak between which a field turns from clear to solid
 BAR_MM = (5, 10, 20, 50)
 HEAD_FOOT = str.maketrans("SI", "HF")
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5b6875"
 DPI = 130
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """What is outlined in a plane: its words, how much of each sample is inside (z, x), colour, dash, and of what field alone."""
+
+    name: str
+    inside: Array
+    colour: str
+    dash: str = "-"
+    only: Shown | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +75,10 @@ class BeamPlane:
         Patient directions at the left, right, top and bottom edge.
     grey_words : str
         How the grey is to be read.
+    temperature_c : ndarray, shape (z, x), optional
+        Highest temperature; not a number where it is not known.
+    outlines : tuple of Outline
+        Structures that the plane crosses.
     """
 
     name: str
@@ -71,10 +91,19 @@ class BeamPlane:
     focus_mm: tuple[float, float] | None = None
     letters: tuple[str, str, str, str] | None = None
     grey_words: str = ""
+    temperature_c: Array | None = None
+    outlines: tuple[Outline, ...] = ()
 
     def __post_init__(self) -> None:
         shape = (len(self.depth_mm), len(self.across_mm))
-        others = (self.amplitude_pa, self.heat_w_m3, self.grey, self.solid)
+        others = (
+            self.amplitude_pa,
+            self.heat_w_m3,
+            self.grey,
+            self.solid,
+            self.temperature_c,
+            *(o.inside for o in self.outlines),
+        )
         if any(a is not None and a.shape != shape for a in others) or not np.isfinite(self.amplitude_pa).all():
             raise InputError(
                 f"A plane of {shape} samples has fields of other shapes, or a pressure that is no number.",
@@ -93,10 +122,10 @@ def planes_of(sonication: Sonication, image: Volume | None = None) -> tuple[Beam
     image : Volume, optional
         CT in HU; without it the media's impedance is shown in grey.
     """
-    beam, axes = sonication.beam, sonication.aim.pose.axes
-    _, row, column = beam.index_of(np.asarray(sonication.aim.focus_mm))
+    beam, axes = sonication.beam, sonication.emission.pose.axes
+    _, row, column = beam.index_of(np.asarray(sonication.emission.focus_mm))
     row, column = (int(np.clip(i, 0, n - 1)) for i, n in ((row, beam.shape[1]), (column, beam.shape[2])))
-    focus = 1e3 * sonication.aim.pose.to_device(np.asarray(sonication.aim.focus_mm))
+    focus = 1e3 * sonication.emission.pose.to_device(np.asarray(sonication.emission.focus_mm))
     depth = 1e3 * (beam.corner_m[2] + np.arange(beam.shape[0]) * beam.spacing_m)
     made = []
     for axis, count, at in ((0, beam.shape[2], (slice(None), row)), (1, beam.shape[1], (slice(None), slice(None), column))):
@@ -136,8 +165,8 @@ def _ct_grey(image: Volume, sonication: Sonication, at: tuple[Any, ...]) -> Arra
     return np.asarray(np.clip((values - WINDOW_LEVEL) / WINDOW_WIDTH + 0.5, 0, 1))
 
 
-def sections(planes: Sequence[BeamPlane], title: str, note: str = "") -> Figure:
-    """Draw pressure, and heat where it is known, in planes through a beam.
+def sections(planes: Sequence[BeamPlane], title: str, note: str = "", *, beside: bool = False) -> Figure:
+    """Draw pressure, and heat and highest temperature where they are known, in planes through a beam.
 
     Parameters
     ----------
@@ -147,25 +176,34 @@ def sections(planes: Sequence[BeamPlane], title: str, note: str = "") -> Figure:
         Over all.
     note : str
         Below all: what a reader must know.
+    beside : bool
+        True: one row for each plane, and the fields side by side.
     """
-    rows: list[Shown] = ["pressure", "heat"] if all(p.heat_w_m3 is not None for p in planes) else ["pressure"]
+    shown = [name for name in UNITS if all(_field(p, name) is not None for p in planes)]
     broad = max(float(np.ptp(p.across_mm)) for p in planes)
     deep = max(float(np.ptp(p.depth_mm)) for p in planes)
-    wide = 4.6 * len(planes) + 0.9
-    high = min(9.0, 4.2 * deep / broad) * len(rows) + 1.3
-    figure = _figure(wide, high)
-    grid = figure.subplots(len(rows), len(planes), squeeze=False)
-    for i, shown in enumerate(rows):
-        values = [_values(p, shown) for p in planes]
-        top = max(float(v.max()) for v in values)
+    columns, rows = (len(shown), len(planes)) if beside else (len(planes), len(shown))
+    wide = 3.7 * columns + 0.5 if beside else 4.6 * columns + 0.9
+    figure = _figure(wide, min(9.0, (3.3 if beside else 4.2) * deep / broad) * rows + (1.9 if beside else 1.3))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for i, name in enumerate(shown):
+        panels = [grid[j][i] if beside else grid[i][j] for j in range(len(planes))]
+        values = [_values(p, name) for p in planes]
+        top = max(float(np.nanmax(v)) if np.isfinite(v).any() else 0.0 for v in values)
         painted: Any = None
-        for j, plane in enumerate(planes):
-            painted = _panel(grid[i][j], plane, shown, values[j], top)
-            if i == 0:
-                grid[i][j].set_title(plane.name, fontsize=10.5)
-        name, unit, _ = UNITS[shown]
-        bar = figure.colorbar(painted, ax=list(grid[i]), shrink=0.82, pad=0.015, aspect=28)
-        bar.set_label(f"{name} ({unit}{', logarithmic' if shown == 'heat' else ''})", fontsize=10)
+        for axes, plane, field in zip(panels, planes, values, strict=True):
+            painted = _panel(axes, plane, name, field, top)
+            if i == 0 and not beside:
+                axes.set_title(plane.name, fontsize=10.5)
+        words, unit, _ = UNITS[name]
+        if beside:
+            panels[0].set_title(words, fontsize=10.5)
+            for axes, plane in zip(panels, planes, strict=True):
+                axes.set_ylabel(f"{plane.name}\ndepth (mm)" if i == 0 else "", fontsize=9)
+            bar = figure.colorbar(painted, ax=panels, shrink=0.82, pad=0.01, aspect=28, orientation="horizontal")
+        else:
+            bar = figure.colorbar(painted, ax=panels, shrink=0.82, pad=0.015, aspect=28)
+        bar.set_label(f"{words} ({unit}{', logarithmic' if name == 'heat' else ''})", fontsize=10)
         bar.ax.tick_params(labelsize=9)
     figure.suptitle(title, fontsize=12, fontweight="bold", x=0.01, ha="left")
     if note:
@@ -173,8 +211,12 @@ def sections(planes: Sequence[BeamPlane], title: str, note: str = "") -> Figure:
     return figure
 
 
+def _field(plane: BeamPlane, shown: Shown) -> Array | None:
+    return {"pressure": plane.amplitude_pa, "heat": plane.heat_w_m3, "temperature": plane.temperature_c}[shown]
+
+
 def _values(plane: BeamPlane, shown: Shown) -> Array:
-    field = plane.amplitude_pa if shown == "pressure" else plane.heat_w_m3
+    field = _field(plane, shown)
     assert field is not None
     return np.asarray(field * UNITS[shown][2], float)
 
@@ -189,22 +231,38 @@ def _panel(axes: Axes, plane: BeamPlane, shown: Shown, values: Array, top: float
     if plane.grey is not None:
         axes.imshow(0.08 + 0.8 * plane.grey, extent=extent, cmap="gray", vmin=0, vmax=1, aspect="equal", interpolation="nearest")
     top = top if top > 0 else 1.0
-    norm = Normalize(0, top) if shown == "pressure" else LogNorm(top / 10**DECADES, top)
+    if shown == "temperature":
+        top = max(top, WARM_C + 1.0)
+        norm = Normalize(WARM_C, top)
+        level = np.nan_to_num((values - WARM_C) / 2.0)
+        values = np.nan_to_num(values, nan=0.0)
+    else:
+        norm = Normalize(0, top) if shown == "pressure" else LogNorm(top / 10**DECADES, top)
+        share = np.clip(values / top, 1e-12, 1.0)
+        level = (share - FAINT) / (FULL - FAINT) if shown == "pressure" else 1 + np.log10(share) / DECADES + 0.15
     mapped = ScalarMappable(norm, MAPS[shown])
-    share = np.clip(values / top, 1e-12, 1.0)
-    level = (share - FAINT) / (FULL - FAINT) if shown == "pressure" else 1 + np.log10(share) / DECADES + 0.15
     colours = colormaps[MAPS[shown]](norm(np.maximum(values, top * 1e-12)))
     colours[..., 3] = np.clip(level, 0.0, 0.9) if plane.grey is not None else 1.0
     axes.imshow(colours, extent=extent, aspect="equal", interpolation="nearest")
-    if plane.solid is not None and plane.solid.any():
-        places = (plane.across_mm, plane.depth_mm)
-        axes.contour(*places, plane.solid.astype(float), [0.5], colors="#000000", linewidths=2.2)
-        axes.contour(*places, plane.solid.astype(float), [0.5], colors="#ffffff", linewidths=1.0)
+    if plane.solid is not None:
+        _line(axes, plane, plane.solid, "#ffffff", 1.0)
+    for outline in plane.outlines:
+        if outline.only in (None, shown):
+            _line(axes, plane, outline.inside, outline.colour, 1.5, outline.dash)
     if shown == "pressure":
         half = float(values.max()) / 2
         axes.contour(plane.across_mm, plane.depth_mm, values, [half], colors="#E69F00", linewidths=1.3, linestyles="--")
     _furniture(axes, plane, extent)
     return mapped
+
+
+def _line(axes: Axes, plane: BeamPlane, inside: Array, colour: str, wide: float, dash: str = "-") -> None:
+    """Draw the edge of something, black beneath so that it is seen on light and dark ground."""
+    places, values = (plane.across_mm, plane.depth_mm), inside.astype(float)
+    if not values.min() < 0.5 < values.max():
+        return
+    axes.contour(*places, values, [0.5], colors="#000000", linewidths=wide + 1.2)
+    axes.contour(*places, values, [0.5], colors=colour, linewidths=wide, linestyles=dash)
 
 
 def _extent(plane: BeamPlane) -> tuple[float, float, float, float]:
@@ -315,18 +373,24 @@ def _figure(wide: float, high: float) -> Figure:
     return figure
 
 
-def write_png(figure: Figure, path: Path, colours: int | None = None) -> Path:
-    """Write a picture as PNG and return where; ``colours`` reduces it to a palette, for a small file.
+def png_of(figure: Figure, colours: int | None = None) -> bytes:
+    """Return a picture as PNG; ``colours`` reduces it to a palette, for a small file.
 
-    The file holds neither date nor version, so that equal input gives equal bytes.
+    It holds neither date nor version, so that equal input gives equal bytes.
     """
     from PIL import Image
 
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    picture = Image.open(buffer).convert("RGB")
+    drawn, out = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", metadata={"Software": None})
+    picture = Image.open(drawn).convert("RGB")
+    few = picture.quantize(colours, Image.Quantize.MEDIANCUT, kmeans=4) if colours else picture
+    few.save(out, format="PNG", optimize=True)
+    return out.getvalue()
+
+
+def write_png(figure: Figure, path: Path, colours: int | None = None) -> Path:
+    """Write a picture as ``png_of`` gives it and return where."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    few = picture.quantize(colours, Image.Quantize.MEDIANCUT, kmeans=4) if colours else picture
-    few.save(path, optimize=True)
+    path.write_bytes(png_of(figure, colours))
     return path

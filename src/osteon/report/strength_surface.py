@@ -190,7 +190,7 @@ def _project(view: View, surface: Surface) -> tuple[Array, Array]:
     return flat.astype(np.float32), turned.astype(np.float32)
 
 
-def _drawn(view: View, surface: Surface, colours: Array) -> tuple[Array, Array, Array]:
+def drawn(view: View, surface: Surface, colours: Array) -> tuple[Array, Array, Array]:
     """Return depth, shade and colour of one surface per pixel."""
     flat, turned = _project(view, surface)
     depth, again = (np.full((PIXELS, PIXELS), -np.inf, np.float32) for _ in range(2))
@@ -200,7 +200,8 @@ def _drawn(view: View, surface: Surface, colours: Array) -> tuple[Array, Array, 
     return depth, shade, painted
 
 
-def _lit(shade: Array) -> Array:
+def lit(shade: Array) -> Array:
+    """Return brightness from a lamp at the upper left and one at the viewer."""
     normal = shade / np.maximum(np.linalg.norm(shade, axis=-1), 1e-6)[..., None]
     normal = normal * np.where(normal[..., 2:3] < 0, -1, 1)
     key = np.clip(normal @ np.array([-0.45, 0.6, 0.66]), 0, 1)
@@ -217,17 +218,17 @@ def _panel(view: View, scene: Scene, colours: Array, strength: Strength, left: f
 
 def _shaded(view: View, scene: Scene, colours: Array) -> tuple[Array, Array]:
     """Return the picture as bytes, and where the surface of the lesion is seen, averaged two by two."""
-    depth, shade, painted = _drawn(view, scene.bone, colours)
-    _, _, flags = _drawn(view, scene.bone, np.repeat(scene.ill[:, None], 3, 1))
+    depth, shade, painted = drawn(view, scene.bone, colours)
+    _, _, flags = drawn(view, scene.bone, np.repeat(scene.ill[:, None], 3, 1))
     seen = flags[..., 0] * np.isfinite(depth)
     colour = np.full((PIXELS, PIXELS, 3), 255.0, np.float32)
     inside = np.isfinite(depth)
-    colour[inside] = (painted * _lit(shade)[..., None])[inside]
+    colour[inside] = (painted * lit(shade)[..., None])[inside]
     for each in scene.others:
         plain = np.repeat(np.array([each.colour], np.float32), len(each.vertices_mm), 0)
-        other, its_shade, its_colour = _drawn(view, each, plain)
+        other, its_shade, its_colour = drawn(view, each, plain)
         nearer = other > depth
-        colour[nearer] = (its_colour * _lit(its_shade)[..., None])[nearer]
+        colour[nearer] = (its_colour * lit(its_shade)[..., None])[nearer]
         seen = np.where(nearer, 0.0, seen)
         depth = np.maximum(depth, other)
     filled = np.where(np.isfinite(depth), depth, -500.0)

@@ -217,7 +217,7 @@ def view_3d(
     lesion_mm = mask.grid.to_mm(index[:: max(1, len(index) // 3000)])
     centre = lesion_mm.mean(0)
     coarse = Grid.box(centre - half_mm, centre + half_mm, 1.3)
-    bones = _bones(anatomy, coarse)
+    bones = bones_on(anatomy, coarse)
     toward = choose_view(
         None if bones is None else bones.with_array(bones.array > 0.5), lesion_mm, needles[0] if needles else None
     )
@@ -227,7 +227,7 @@ def view_3d(
     for which in anatomy.of_kind("lesion", "nerve", "cord", "vessel", "joint", "implant"):
         if which.id == "target":
             continue
-        fine = _soft(anatomy.masks[which], coarse, 0.5)
+        fine = soft_of(anatomy.masks[which], coarse, 0.5)
         made = None if fine is None else surface_of(fine, 0.4 if which.kind in ("nerve", "vessel") else 0.5, COLOURS[which.kind])
         if made is not None:
             surfaces.append(made)
@@ -239,7 +239,7 @@ def view_3d(
     return _framed(picture, camera, tuple(dict.fromkeys(shown)), bool(needles))
 
 
-def _soft(mask: Volume, grid: Grid, sigma: float) -> Volume | None:
+def soft_of(mask: Volume, grid: Grid, sigma: float) -> Volume | None:
     """Return the part of a grid that holds a mask, as numbers 0 to 1 blurred by a voxel's size; None where it holds none."""
     corners = grid.corners_mm()
     low, high = corners.min(0), corners.max(0)
@@ -261,12 +261,12 @@ def _soft(mask: Volume, grid: Grid, sigma: float) -> Volume | None:
     return numbers.with_array(ndimage.gaussian_filter(numbers.array, blur, mode="nearest"))
 
 
-def _bones(anatomy: Anatomy, grid: Grid) -> Volume | None:
+def bones_on(anatomy: Anatomy, grid: Grid) -> Volume | None:
     """Return all bone on a grid as numbers 0 to 1: outlined, else by HU."""
     total = np.zeros(grid.shape, np.float32)
     listed = anatomy.of_kind("bone")
     for which in listed:
-        part = _soft(anatomy.masks[which], grid, 0.4)
+        part = soft_of(anatomy.masks[which], grid, 0.4)
         if part is not None:
             z, y, x = np.rint(grid.to_index(part.grid.to_mm(np.zeros(3)))).astype(int)
             window = total[z : z + part.array.shape[0], y : y + part.array.shape[1], x : x + part.array.shape[2]]

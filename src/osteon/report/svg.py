@@ -100,8 +100,13 @@ def png(array: Array) -> bytes:
 
 
 def image(array: Array, x: float, y: float, width: float, height: float) -> str:
-    """Return an embedded picture."""
-    data = base64.b64encode(png(array)).decode()
+    """Return an array of bytes as an embedded picture."""
+    return embedded(png(array), x, y, width, height)
+
+
+def embedded(picture: bytes, x: float, y: float, width: float, height: float) -> str:
+    """Return a PNG as an embedded picture."""
+    data = base64.b64encode(picture).decode()
     return (
         f'<image x="{coordinate(x)}" y="{coordinate(y)}" width="{coordinate(width)}" height="{coordinate(height)}" '
         f'preserveAspectRatio="none" href="data:image/png;base64,{data}"/>'

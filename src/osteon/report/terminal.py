@@ -14,6 +14,7 @@ from osteon.planning.plan import Plan
 from osteon.report import words
 from osteon.report.content import alarms, holdings, step_does
 from osteon.report.strength_section import brief
+from osteon.report.ultrasound_section import lines as sound_lines
 from osteon.selection.explain import STATUS_ORDER, label, one_line, outside, status_words
 from osteon.selection.next_steps import cheapest, next_steps
 from osteon.selection.verdicts import Verdict
@@ -21,6 +22,7 @@ from osteon.selection.verdicts import Verdict
 RESEARCH = "Research use only, not a medical device."
 
 FEW = 12
+LONG = 400  # characters of one reason
 
 
 def _head(journey: Journey, console: Console) -> None:
@@ -148,10 +150,20 @@ def print_verdicts(journey: Journey, every_reason: bool = False) -> None:
 def _plan_lines(plan: Plan) -> Iterable[str]:
     head = f"{plan.treatment}, lesion {plan.lesion_id}, goal {plan.goal}: {plan.standing}"
     yield f"{head} ({plan.condition})" if plan.condition else head
-    yield f"    ended: {plan.ended.how}. {plan.ended.why}"
+    yield from (f"    {said}" for said in _own_lines(plan))
+    why = plan.ended.why
+    if len(why) > LONG:
+        why = f"{why[:LONG].rpartition(';')[0] or why[:LONG]}; and more, see the page"
+    yield f"    ended: {plan.ended.how}. {why}"
     for name, band in plan.measures.items():
         yield f"    {name}: {band}"
     yield from dict.fromkeys(f"    {f.level}: {f.text}" for f in plan.findings if f.level != "ok")
+
+
+def _own_lines(plan: Plan) -> list[str]:
+    """Return what only plans of its treatment tell, and that it is no offer where it is a study."""
+    told = sound_lines(plan)
+    return told or ([f"study, not offered: {plan.study}"] if plan.study else [])
 
 
 def print_plans(journey: Journey) -> None:
@@ -181,6 +193,9 @@ def print_summary(journey: Journey) -> None:
     for each in journey.plans:
         coverage = each.measures.get("coverage")
         share = "" if coverage is None else f", {100 * coverage.best:.0f} % of the target covered"
-        console.print(f"{each.lesion_id} {each.treatment} plan: {each.standing}{share}", markup=False, highlight=False)
+        study = " (study, not offered)" if each.study else ""
+        console.print(f"{each.lesion_id} {each.treatment} plan{study}: {each.standing}{share}", markup=False, highlight=False)
+        for line in _own_lines(each):
+            console.print(f"    {line}", markup=False, highlight=False)
         for line in dict.fromkeys(f"{f.level}: {f.text}" for f in each.findings if f.level in ("breach", "unknown")):
             console.print(f"    {line}", markup=False, highlight=False)

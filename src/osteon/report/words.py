@@ -66,6 +66,24 @@ MEASURES: Mapping[str, tuple[str, str, float]] = {
     "power_w": ("Power set", "W", 1.0),
     "strength_ratio": ("Strength after, against healed", "%", 100.0),
     "energy_balance": ("Energy account, relative defect", "", 1.0),
+    "sonications": ("Sonications", "", 1.0),
+    "cells_coverage": ("Covered by single sonications", "%", 100.0),
+    "acoustic_energy_j": ("Acoustic energy of all sonications", "J", 1.0),
+    "absorbed_energy_j": ("Acoustic energy turned into heat", "J", 1.0),
+    "lowest_power_w": ("Lowest acoustic power", "W", 1.0),
+    "highest_power_w": ("Highest acoustic power", "W", 1.0),
+    "longest_wait_s": ("Longest wait after a sonication", "s", 1.0),
+    "test_power_w": ("Acoustic power of the test sonication", "W", 1.0),
+    "test_rise_k": ("Rise that the test sonication makes", "K", 1.0),
+    "reached_in_run": ("Places dead in the run of the session", "", 1.0),
+    "near_field_c": ("Hottest soft tissue before the places", "°C", 1.0),
+    "voxel_mm": ("Voxels of the session", "mm", 1.0),
+    "needed_w": ("Acoustic power that the spot needs", "W", 1.0),
+    "whole_w": ("Acoustic power that all places of the cell need", "W", 1.0),
+    "killed_share": ("Places of the cell that die", "%", 100.0),
+    "spot_c": ("Hottest at the spot", "°C", 1.0),
+    "cell_width_mm": ("Width of what one sonication kills", "mm", 1.0),
+    "cell_length_mm": ("Length of what one sonication kills", "mm", 1.0),
 }
 
 # What a run tells of itself, by the names in ``Effect.measures``; the names of criteria stand in ``tissue/data/damage.yaml``.
@@ -288,6 +306,9 @@ def named(key: str) -> Named:
     for table in (MEASURES, RUN_MEASURES, CONTROLS):
         if key in table:
             return Named(*table[key])
+    if key.startswith("one_"):  # of the draws of one sonication
+        one = named(key.removeprefix("one_"))
+        return Named(f"{one.label}, one sonication", one.unit, one.factor)
     for ending, unit in UNIT_ENDINGS.items():
         if key == ending:
             return Named(sentence(key), unit)

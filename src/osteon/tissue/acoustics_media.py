@@ -41,9 +41,10 @@ class AcousticMedia:
 def acoustic_media(sound: AcousticMap, bone_steps: int = 8) -> AcousticMedia:
     """Return a map cut into few media.
 
-    Every label is one medium; bone and lesion, which vary voxel by voxel, are cut into equal steps of impedance, fluid and solid
-    apart. The speed of a medium is one over the mean slowness of its voxels, so that travel time is kept; its share is that of
-    the summed coefficients, so that what is absorbed is kept; all else is the mean.
+    Every label is one medium; bone and lesion, which vary voxel by voxel, are cut into equal steps of impedance, each for
+    itself, fluid and solid apart: tumour and bone of one impedance absorb differently. The speed of a medium is one over the
+    mean slowness of its voxels, so that travel time is kept; its share is that of the summed coefficients, so that what is
+    absorbed is kept; all else is the mean.
 
     Parameters
     ----------
@@ -68,16 +69,16 @@ def acoustic_media(sound: AcousticMap, bone_steps: int = 8) -> AcousticMedia:
             "Each step is a medium that is propagated through every slab with bone in it.",
             f"Give between 1 and {MOST_STEPS} steps; 8 is usual.",
         )
-    mixed = sound.is_label(*MIXED)
     key = sound.label.astype(np.int32)
     names = dict(enumerate(LABELS))
     impedance = sound.density * sound.speed_l
-    for kind, where in (("fluid", mixed & ~sound.solid), ("solid", mixed & sound.solid)):
-        if where.any():
-            step = _steps(impedance[where], bone_steps)
-            base = max(names) + 1
-            key[where] = base + step
-            names |= {base + i: f"{kind} bone {i + 1}" for i in range(bone_steps)}
+    for label in MIXED:
+        for kind, solid in (("fluid", False), ("solid", True)):
+            where = sound.is_label(label) & (sound.solid == solid)
+            if where.any():
+                base = max(names) + 1
+                key[where] = base + _steps(impedance[where], bone_steps)
+                names |= {base + i: f"{kind} {label} {i + 1}" for i in range(bone_steps)}
     found, index, counts = np.unique(key, return_inverse=True, return_counts=True)
     flat = index.ravel()
     table = np.stack([_means(_summed(sound, column), flat, counts, column.startswith("speed")) for column in COLUMNS], axis=1)

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from osteon.evidence.value import Value
+from osteon.evidence.value import Band, Value
 from osteon.facts import Fact
+from osteon.jobs import Executor
 from osteon.ledgers.rows import Ledger as Ledger
 from osteon.ledgers.rows import LedgerRow as LedgerRow
 from osteon.space.anatomy import Anatomy, Field, Structure
@@ -198,6 +199,73 @@ class NeedleAccess:
     active_offset_mm: float = 0.0
 
 
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """What a treatment plans by itself, where it has no needle whose ways planning could search.
+
+    Parameters
+    ----------
+    device : str
+        With what.
+    steps : tuple of (Setting, Effect, float)
+        In order, with the wait after each [s]; empty where nothing can be offered.
+    ended : Ended
+        How it ended; without steps, why there is no plan.
+    box : Anatomy or None
+        The grid on which the effects lie.
+    target : Volume of bool or None
+        What is meant to be treated, on that grid.
+    target_text : str
+        How it was defined, with its source.
+    left_out : tuple of str
+        What of it is not treated, named.
+    worst : mapping of (str, str) to float
+        By structure and limit of ``tolerance.yaml``: the worst value, where the treatment knows it more finely than the fields.
+    extra : tuple of (str, str, float or None, float, str, str)
+        Limits that stand in no table: structure, name, value (None: cannot tell), limit, unit, text; above the limit is a breach.
+    measures : mapping of str to Band
+        Beside those that planning takes from the effects.
+    prescription : mapping of str to object
+        What an operator dials in, JSON-able.
+    assumptions : tuple of str
+        What was assumed, a sentence each.
+    condition : str
+        What must be seen to before it may be done, or nothing.
+    sampled : int
+        Runs behind the bands of ``measures``.
+    detail : object
+        What only pictures of this treatment need.
+    """
+
+    device: str
+    steps: tuple[tuple[Setting, Effect, float], ...]
+    ended: Ended
+    box: Anatomy | None = None
+    target: Volume | None = None
+    target_text: str = ""
+    left_out: tuple[str, ...] = ()
+    worst: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    extra: tuple[tuple[str, str, float | None, float, str, str], ...] = ()
+    measures: Mapping[str, Band] = field(default_factory=dict)
+    prescription: Mapping[str, object] = field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
+    condition: str = ""
+    sampled: int = 0
+    detail: object = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What planning asks of a treatment that plans by itself: goal, device or "", voxel, draws, seed, approach or ""."""
+
+    goal: Goal
+    device: str = ""
+    spacing_mm: float = 1.0
+    samples: int = 0
+    seed: int = 0
+    approach: str = ""
+
+
 class Treatment(ABC):
     """A treatment. Final classes only; found by name in ``treatments/catalog.py`` or the entry point ``osteon.treatments``.
 
@@ -205,7 +273,9 @@ class Treatment(ABC):
     ``rules`` (parsed rules.yaml: a list of dicts) and ``devices`` (parsed devices.yaml: id to dict). ``most_positions``: in how
     many places one needle may be used one after the other in a session; ``can_pull_back``: whether it may be drawn back along its
     shaft and used again. Such a treatment starts from the ``Anatomy.state`` that the last application left (dead tissue,
-    temperature) and tells in the measure ``cooling_s`` how long after power off that was.
+    temperature) and tells in the measure ``cooling_s`` how long after power off that was. ``plans_itself``: ``propose`` is asked
+    in place of ``settings`` and ``simulate``. ``studies``: where only its label or the lack of a way in leaves it out, planning
+    shows it as a study that is not offered.
     """
 
     name: str
@@ -215,6 +285,8 @@ class Treatment(ABC):
     devices: Mapping[str, Mapping[str, Any]]
     most_positions: int = 1
     can_pull_back: bool = False
+    plans_itself: bool = False
+    studies: bool = False
 
     def site_facts(self, anatomy: Anatomy, target: Structure) -> list[Fact]:
         """Return facts of feasibility at this site for ``select`` (path, window, corridor), within 5 s."""
@@ -262,6 +334,29 @@ class Treatment(ABC):
             Fields, traces, constants used, and how it ended.
         """
         raise NotImplementedError(f"{self.name} has no simulator; it answers in ledger()")
+
+    def propose(
+        self, anatomy: Anatomy, lesion: Structure, bone: Structure | None, asked: Asked, executor: Executor,
+        observe: Callable[[str, float], None],
+    ) -> Proposal:  # fmt: skip
+        """Plan by itself: search, choose, simulate (``plans_itself``).
+
+        Parameters
+        ----------
+        anatomy : Anatomy
+            On the full grid of the image, with CT.
+        lesion : Structure
+            Outlined.
+        bone : Structure or None
+            The bone that holds it, where it is known.
+        asked : Asked
+            Goal, device, grid, draws.
+        executor : Executor
+            Where independent runs go.
+        observe : callable
+            Called with what is being done and the fraction done, 0 to 1.
+        """
+        raise NotImplementedError(f"{self.name} is planned by its settings")
 
     def ledger(self, facts: Mapping[str, Fact]) -> Ledger | None:
         """Return the dose account of a treatment without simulator, or None."""

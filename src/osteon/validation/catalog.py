@@ -103,6 +103,9 @@ CASES = (
         options=SWINE,
     ),
     ReferenceCase(
+        "residual-bone", "Energy of a sonication by what is left of the cortex", "osteon.validation.residual_bone:run", slow=True
+    ),
+    ReferenceCase(
         "acoustic-layers", "Sound through flat fluid and solid layers, two codings", "osteon.validation.acoustic_layers:run"
     ),
 )

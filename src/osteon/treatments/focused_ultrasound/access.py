@@ -3,6 +3,11 @@
 Rays run from the focus outward to parts of the array of equal area, so that the share of free rays is the share of the array that
 helps: blocked elements are switched off (ray shadow). What is not imaged is unknown, never free. A search over thousands of poses
 costs a second; the sound itself is computed elsewhere.
+
+Bowel, nerve and lung: outlined bowel and lung in front of the focus stop a ray, whether the image shows gas in the bowel or not,
+for what it holds changes from day to day; behind the focus they are told with their distance. Nerves stop nothing and are told on
+both sides. Of what nobody outlined only its gas is seen, and stops rays; ``Window.notes`` says what is missing. ``visibility``
+answers alike, element by element. A scar stops rays where it is outlined; CT does not show it.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ from scipy.spatial import cKDTree
 
 from osteon.errors import SettingError
 from osteon.facts import Fact, Known, Origin, State, Unknown
-from osteon.space.anatomy import Anatomy, Kind, Structure
+from osteon.space.anatomy import Anatomy, Structure
 from osteon.space.volume import Array
 from osteon.treatments.catalog import offered
 from osteon.treatments.focused_ultrasound import access_kernels as kernels
@@ -34,6 +39,7 @@ from osteon.treatments.focused_ultrasound.access_looks import (
     scene_of,
 )
 from osteon.treatments.focused_ultrasound.access_scene import CRITICAL, NAMES, SCAR_ID, Scene, cortex_points, number, tables
+from osteon.treatments.focused_ultrasound.target_site import not_outlined
 from osteon.treatments.focused_ultrasound.transducer import devices
 
 Verdict = Literal["window", "no window", "cannot tell"]
@@ -43,7 +49,6 @@ SELECT_POSES = (800, 200, 8)  # for `select`, which asks all arrays
 CENTRE, CORTEX = "middle of the lesion", "cortex"
 NEIGHBOUR_MM = 10.0  # entries so near to each other stand for one place of the skin
 VISIBLE_STEP, OWN_STEP_MM, CRITICAL_STEP = 0.05, 2.0, 0.2  # smaller differences between poses are not told apart
-LOOKED_FOR: tuple[Kind, ...] = ("nerve", "bowel", "lung")
 LETTERS = (("left", "right"), ("back", "front"), ("head", "feet"))
 
 
@@ -142,7 +147,7 @@ def search_window(
     device : str
         Of ``devices.yaml``.
     bone : Structure, optional
-        The bone that holds the target; by default the outlined bone that touches it most.
+        That holds the target; else ``target_site.touching_most``.
     scene : Scene, optional
         From ``scene_of``, where it was built before.
     parts : int
@@ -157,10 +162,8 @@ def search_window(
 
     Raises
     ------
-    NotOutlinedError
-        If the target is not outlined.
-    MissingError
-        If there is no CT.
+    NotOutlinedError, MissingError
+        As ``target_site.ct_of``.
     InputError
         If there is no such array.
     """
@@ -207,8 +210,19 @@ def look_along(
             "A beam needs a point and a direction.",
             "Give finite numbers in LPS, and an axis that is not zero.",
         )
-    looks = look(scene, device, point[None], (focus,), np.zeros(1, int), -way[None] / length, parts)
-    return one_look(scene, looks, 0)
+    return one_look(scene, look(scene, device, point[None], (focus,), np.zeros(1, int), -way[None] / length, parts), 0)
+
+
+def elements_on(scene: Scene, device: str, focus_mm: Sequence[float], axis: Sequence[float]) -> Array:
+    """Return which elements of an array may radiate towards a point, bool: those whose way is not blocked.
+
+    Blocked by gas, bowel, lung, other bone, metal, cement, scar, or too slanting a skin; what is not imaged blocks none.
+    Arguments and errors as ``look_along``, whose pose is meant.
+    """
+    count = int(devices()[device]["elements"]["value"])  # on the same spiral as the parts
+    way = np.asarray(axis, float) / np.linalg.norm(axis)
+    looks = look(scene, device, np.asarray(focus_mm, float)[None], ("a point",), np.zeros(1, int), -way[None], count)
+    return np.asarray(np.isin(looks.status[0], (kernels.FREE, kernels.UNKNOWN)))
 
 
 def site_facts(anatomy: Anatomy, target: Structure) -> list[Fact]:
@@ -352,13 +366,8 @@ def _blame(looks: Looks, best: Look | None) -> tuple[str, ...]:
 
 def _notes(anatomy: Anatomy, scene: Scene) -> tuple[str, ...]:
     said = []
-    missing = [
-        kind
-        for kind in LOOKED_FOR
-        if not any(s.kind == kind for s in anatomy.masks) and not any(s.kind == kind for s in anatomy.absent)
-    ]
-    if missing:
-        said.append(f"not outlined and so not avoided: {', '.join(missing)}")
+    if missing := not_outlined(anatomy):
+        said.append(f"not outlined and so not avoided: {missing}")
     if not any(s.id == SCAR_ID for s in (*anatomy.masks, *anatomy.absent)):
         said.append("scars are not seen on CT: look at the skin")
     if scene.bone is not None and scene.bone.id.startswith(tuple(tables()["moving"]["bones"])):

@@ -9,15 +9,14 @@ from typing import cast
 
 import numpy as np
 
-from osteon.errors import InputError
 from osteon.physics.acoustic_sources import spiral_centres
 from osteon.space.anatomy import Anatomy, Structure
 from osteon.space.volume import Array
 from osteon.tissue.acoustics_rows import acoustic_row
 from osteon.treatments.focused_ultrasound import access_kernels as kernels
+from osteon.treatments.focused_ultrasound import transducer
 from osteon.treatments.focused_ultrasound.access_scene import CRITICAL, NAMES, Scene, build_scene, number, tables
 from osteon.treatments.focused_ultrasound.beam import ArrayPose
-from osteon.treatments.focused_ultrasound.transducer import devices
 
 Triple = tuple[float, float, float]
 PARTS = 96  # of the array's face, of equal area
@@ -134,9 +133,7 @@ def reach_of(device: str) -> tuple[float, float, float]:
     InputError
         If there is no such array.
     """
-    if device not in devices():
-        raise InputError(f"There is no array {device!r}.", "Its reach is not known.", f"Use one of: {', '.join(devices())}.")
-    entry = devices()[device]
+    entry = transducer.device(device)
     radius, steering = float(entry["curvature_mm"]["value"]), float(entry["steering_mm"]["value"])
     told = tables()["focal_depth_mm"].get(device, {"low": radius - steering, "high": radius + steering})
     low, high = float(told["low"]), float(told["high"])
@@ -144,8 +141,14 @@ def reach_of(device: str) -> tuple[float, float, float]:
 
 
 def array_parts(device: str, count: int = PARTS) -> Array:
-    """Return places on the face of an array that stand for equal areas, (count, 3) [mm] in the frame of the device."""
-    entry = devices()[device]
+    """Return places on the face of an array that stand for equal areas, (count, 3) [mm] in the frame of the device.
+
+    Raises
+    ------
+    InputError
+        If there is no such array.
+    """
+    entry = transducer.device(device)
     radius, aperture, opening = (float(entry[k]["value"]) * 1e-3 for k in ("curvature_mm", "aperture_mm", "opening_mm"))
     return 1e3 * spiral_centres(count, radius, aperture, opening)
 

@@ -11,13 +11,13 @@ import numpy as np
 from scipy import ndimage
 
 from osteon.data_files import read_data
-from osteon.errors import MissingError, NotOutlinedError
-from osteon.evidence.value import Value, spread_from
+from osteon.evidence.value import Value, values_of
 from osteon.space.anatomy import Anatomy, Field, Structure
 from osteon.space.volume import Array, Grid, Volume, Window, box_of
 from osteon.tissue.bone import added_hu, body_mask
 from osteon.tissue.properties import Constants
 from osteon.treatments.focused_ultrasound import access_kernels as kernels
+from osteon.treatments.focused_ultrasound.target_site import ct_of, solid_hu, touching_most
 
 CELL_MM = 2.0  # a cell is at most as wide, or one voxel
 DEEPEST_MM = 40.0  # of a target below the surface of its bone
@@ -45,11 +45,7 @@ CRITICAL = (kernels.NERVE, kernels.ORGAN, kernels.BOWEL, kernels.LUNG, kernels.G
 def values() -> Mapping[str, Value]:
     """Return every constant of ``access.yaml`` by name."""
     entries = cast(dict[str, dict[str, Any]], read_data("osteon.treatments.focused_ultrasound", "access.yaml"))
-    return {
-        name: Value(float(e["number"]), str(e["unit"]), spread_from(e["spread"]), str(e["source"]), bool(e["verified"]))
-        for name, e in entries.items()
-        if "number" in e
-    }
+    return values_of({name: e for name, e in entries.items() if "number" in e})
 
 
 @cache
@@ -117,8 +113,9 @@ class Scene:
 def build_scene(anatomy: Anatomy, target: Structure, reach_mm: float, bone: Structure | None = None) -> Scene:
     """Return what sound meets within reach of a target.
 
-    A coarse voxel is gas, bowel, nerve or metal where any part of it is, else what the larger part of it is. Tissue denser than
-    bone without an outline is bone that sound must not cross; what has no image is unknown.
+    A coarse voxel is gas, bowel, nerve or metal where any part of it is, else what the larger part of it is; a scar reaches a
+    little beyond its outline. Tissue denser than bone without an outline is bone that sound must not cross; what has no image is
+    unknown.
 
     Parameters
     ----------
@@ -129,27 +126,16 @@ def build_scene(anatomy: Anatomy, target: Structure, reach_mm: float, bone: Stru
     reach_mm : float
         How far from the target rays go.
     bone : Structure, optional
-        The bone that holds the target; by default the outlined bone that touches it most.
+        That holds the target; else ``target_site.touching_most``.
 
     Raises
     ------
-    NotOutlinedError
-        If the target is not outlined.
-    MissingError
-        If there is no CT.
+    NotOutlinedError, MissingError
+        As ``target_site.ct_of``.
     """
-    if not anatomy.has(target):
-        raise NotOutlinedError(
-            f"The {target.name} is not outlined.", "Sound needs somewhere to go.", f"Outline the {target.name} in case.yaml."
-        )
-    if anatomy.image is None:
-        raise MissingError(
-            "This anatomy has no CT image.",
-            "Gas and bone on the way are read from Hounsfield numbers.",
-            "Give a CT of the region.",
-        )
+    image = ct_of(anatomy, target, "Gas and bone on the way are read from Hounsfield numbers.")
     frame = _frame(anatomy, target, reach_mm)
-    places = _from_image(anatomy, frame)
+    places = _from_image(anatomy, image, frame)
     kinds = np.zeros(256, np.uint8)
     kinds[:FIRST] = np.arange(FIRST)
     kinds[FIRST - 1] = kernels.SOFT
@@ -161,26 +147,18 @@ def build_scene(anatomy: Anatomy, target: Structure, reach_mm: float, bone: Stru
     margin = number("beside_lesion_mm")
     around = _widened(box, places.shape, margin / np.array(frame.grid.spacing_mm) + 1)
     near = ndimage.distance_transform_edt(~lesion[around], sampling=frame.grid.spacing_mm) <= margin
-    if bone is None and bones:
-        touching = {key: _overlap(where, here, around, near) for key, (where, here) in bones.items()}
-        best = max(sorted(touching), key=lambda key: touching[key])
-        bone = best if touching[best] else None
+    if bone is None:
+        bone = touching_most({key: _overlap(where, here, around, near) for key, (where, here) in bones.items()})
     undrawn = bone is None and bool((near & (places[around] == kernels.BONE)).any())
     if bone in bones:
-        _own(anatomy, frame, places, bones[bone], FIRST + structures.index(bone))
+        box_of_bone, inside_bone = bones[bone]
+        mine = inside_bone & (places[box_of_bone] == FIRST + structures.index(bone))
+        dense = frame.mean(image, box_of_bone) > solid_hu(anatomy)
+        places[box_of_bone][mine] = kernels.OWN_SOFT
+        places[box_of_bone][mine & dense] = kernels.OWN
     blocking = np.isin(kinds[places[box]], (kernels.GAS, kernels.IMPLANT, kernels.CEMENT, kernels.UNSEEN))
     places[box][inside & ~blocking] = kernels.LESION
     return Scene(frame.grid, places, kinds, tuple(structures), lesion, bone, undrawn)
-
-
-def _own(anatomy: Anatomy, frame: _Frame, places: Array, where: tuple[Window, Array], own: int) -> None:
-    """Tell solid from soft in the bone that holds the target."""
-    assert anatomy.image is not None  # the caller refused it
-    box, inside = where
-    mine = inside & (places[box] == own)
-    dense = frame.mean(anatomy.image, box) > _solid_hu(anatomy)
-    places[box][mine] = kernels.OWN_SOFT
-    places[box][mine & dense] = kernels.OWN
 
 
 def _overlap(where: Window, inside: Array, around: Window, near: Array) -> int:
@@ -199,13 +177,6 @@ def _widened(box: Window, shape: tuple[int, ...], by: Array) -> Window:
     more = np.ceil(by).astype(int)
     z, y, x = (slice(max(s.start - int(m), 0), min(s.stop + int(m), n)) for s, m, n in zip(box, more, shape, strict=True))
     return z, y, x
-
-
-def _solid_hu(anatomy: Anatomy) -> float:
-    """Return above which HU bone is a solid to sound: from the fraction of cancellous bone on, as ``tissue.acoustics`` has it."""
-    constants = Constants()
-    added = added_hu(anatomy, constants)
-    return added + constants("hounsfield", "cancellous_fraction") * (constants("hounsfield", "cortical") - added)
 
 
 @dataclass(frozen=True)
@@ -262,17 +233,16 @@ def _frame(anatomy: Anatomy, target: Structure, reach_mm: float) -> _Frame:
     return _Frame((z, y, x), (int(factors[0]), int(factors[1]), int(factors[2])), Grid.of(shape, affine))
 
 
-def _from_image(anatomy: Anatomy, frame: _Frame) -> Array:
-    assert anatomy.image is not None  # the caller refused it
+def _from_image(anatomy: Anatomy, image: Volume, frame: _Frame) -> Array:
     constants, window = Constants(), frame.window
     air = constants("hounsfield", "air")
     bodies = anatomy.of_kind("body")
-    body = anatomy.masks[bodies[0]].part(window) if bodies else body_mask(anatomy, anatomy.image.array, air)[window]
+    body = anatomy.masks[bodies[0]].part(window) if bodies else body_mask(anatomy, image.array, air)[window]
     for key in anatomy.of_kind("table"):
         body = body & ~anatomy.masks[key].part(window)
     places = np.zeros(frame.grid.shape, np.uint8)
     limits = (air, number("unlabelled_dense_hu") + added_hu(anatomy, constants), constants("hounsfield", "metal"))
-    hu = np.ascontiguousarray(anatomy.image.part(window), np.float32)
+    hu = np.ascontiguousarray(image.part(window), np.float32)
     seen = np.ascontiguousarray(anatomy.imaged.part(window), bool)
     kernels.pool(hu, np.ascontiguousarray(body, bool), seen, frame.factors, limits, places)
     return places
@@ -288,6 +258,8 @@ def _draw(
     for kind in ORDER:
         for key in (k for k in outlined if (SCAR_ID if k.id == SCAR_ID else k.kind) == kind):
             box, share = frame.share(anatomy.masks[key])
+            if kind == SCAR_ID:
+                box, share = _beside(frame, box, share, number("beside_scar_mm"))
             there = places[box]
             inside = (share > 0 if kind in ANY else share >= 0.5) & (there != kernels.OUTSIDE) & (there != kernels.UNSEEN)
             inside &= (there != kernels.IMPLANT) | (kind == "implant")  # metal shows itself, also in the bone that it is in
@@ -307,6 +279,16 @@ def _draw(
         box, share = frame.share(filled.with_array(filled.array > 0.5))
         places[box][(share > 0) & (places[box] != kernels.OUTSIDE)] = kernels.CEMENT
     return structures, bones
+
+
+def _beside(frame: _Frame, box: Window, share: Array, by_mm: float) -> tuple[Window, Array]:
+    """Return a wider window of cells, and which of its cells lie within a distance of those that a mask meets."""
+    wide = _widened(box, frame.grid.shape, by_mm / np.array(frame.grid.spacing_mm) + 1)
+    met = np.zeros(tuple(s.stop - s.start for s in wide), bool)
+    z, y, x = (slice(b.start - w.start, b.stop - w.start) for b, w in zip(box, wide, strict=True))
+    met[z, y, x] = share > 0
+    away = ndimage.distance_transform_edt(~met, sampling=frame.grid.spacing_mm) if met.any() else np.full(met.shape, np.inf)
+    return wide, np.asarray(away <= by_mm)
 
 
 def cortex_points(scene: Scene, count: int) -> Array:

@@ -15,13 +15,13 @@ from osteon.space.anatomy import Anatomy, Kind, Structure
 from osteon.space.volume import Array
 from osteon.treatments.focused_ultrasound.access_looks import array_parts, ray_directions, reach_of
 from osteon.treatments.focused_ultrasound.approach_rows import number, rows, values
-from osteon.treatments.focused_ultrasound.bone_face import Face, Threshold, face_of, facing, first_cells, periosteum
+from osteon.treatments.focused_ultrasound.bone_face import Face, face_of, facing, first_cells, periosteum
 from osteon.treatments.focused_ultrasound.shots import APPROACHES, ApproachName
+from osteon.treatments.focused_ultrasound.target_site import Threshold, not_outlined
 
 State = Literal["intact", "partial", "destroyed"]
 Answer = Literal["offered", "not offered", "cannot tell"]
 CRITICAL_KINDS: tuple[Kind, ...] = ("nerve", "cord", "bowel", "lung", "organ")
-LOOKED_FOR: tuple[Kind, ...] = ("nerve", "bowel", "lung")
 PLACES, PARTS = 400, 24  # of the face of the lesion, and of the array as seen from each
 STEP = 0.5  # of a cell, along a ray
 
@@ -132,7 +132,7 @@ def approaches_of(
     device : str
         Of ``devices.yaml``: its cone of rays is looked along.
     bone : Structure, optional
-        The bone that holds the target; by default the outlined bone that touches it most.
+        That holds the target; else ``target_site.touching_most``.
     face : Face, optional
         From ``bone_face.face_of``, where it was built before.
 
@@ -143,10 +143,8 @@ def approaches_of(
 
     Raises
     ------
-    NotOutlinedError
-        If the target is not outlined.
-    MissingError
-        If there is no CT.
+    NotOutlinedError, MissingError
+        As ``target_site.ct_of``.
     InputError
         If the beam is no direction, or there is no such array.
     """
@@ -283,9 +281,8 @@ def _judge(anatomy: Anatomy, target: Structure, face: Face, name: ApproachName, 
         answer, reason = "not offered", f"{what}; {cortex.in_words}"
     else:
         answer, reason = "offered", f"{cortex.in_words}; {row['text']}"
-    missing = [k for k in LOOKED_FOR if not any(s.kind == k for s in (*anatomy.masks, *anatomy.absent))]
-    if missing:
-        notes.append(f"not outlined, so how near they lie to a focus cannot be told: {', '.join(missing)}")
+    if missing := not_outlined(anatomy):
+        notes.append(f"not outlined, so how near they lie to a focus cannot be told: {missing}")
     deep = _depth_mm(face) if name != "trans-soft-tissue" else 0.0
     if deep > number("deep_mm"):
         notes.append(

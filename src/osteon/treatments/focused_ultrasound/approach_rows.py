@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, cast
 
 from osteon.data_files import read_data
-from osteon.evidence.value import Value, spread_from
+from osteon.evidence.value import Value, values_of
 
 PACKAGE = "osteon.treatments.focused_ultrasound"
 
@@ -15,11 +15,7 @@ PACKAGE = "osteon.treatments.focused_ultrasound"
 @cache
 def values() -> Mapping[str, Value]:
     """Return every constant of ``approach.yaml`` by name."""
-    entries = cast(dict[str, dict[str, Any]], read_data(PACKAGE, "approach.yaml")["numbers"])
-    return {
-        name: Value(float(e["number"]), str(e["unit"]), spread_from(e["spread"]), str(e["source"]), bool(e["verified"]))
-        for name, e in entries.items()
-    }
+    return values_of(read_data(PACKAGE, "approach.yaml")["numbers"])
 
 
 @cache

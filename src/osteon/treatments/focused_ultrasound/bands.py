@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import stats
@@ -25,6 +25,7 @@ from osteon.space.volume import Array
 from osteon.tissue.properties import Constants
 
 Run = Callable[[Constants], Mapping[str, float]]
+ERRORS = ("focus_error_x_mm", "focus_error_y_mm", "focus_error_z_mm")
 WORKERS = 2
 SHUFFLES = 200  # hypercubes of which the one with the smallest largest correlation between two columns is taken
 CHANCE = 0.05  # of a search that names a constant although none matters
@@ -97,8 +98,31 @@ class Influence:
 def focus_error_mm(constants: Constants) -> tuple[float, float, float]:
     """Return by how much the focus of this run misses its aim along x, y, z [mm]; 0 at the middle."""
     rows = values_in("osteon.treatments.focused_ultrasound", "bands.yaml")
-    x, y, z = (constants.of(name, rows[name]) for name in ("focus_error_x_mm", "focus_error_y_mm", "focus_error_z_mm"))
+    x, y, z = (constants.of(name, rows[name]) for name in ERRORS)
     return x, y, z
+
+
+def with_miss(samples: Samples, axis: Sequence[float]) -> Samples:
+    """Return draws that know how far the focus missed, across the beam and along it, beside x, y and z.
+
+    What a miss does is the same to either side, so that ranks of x, y and z do not show it.
+
+    Parameters
+    ----------
+    samples : Samples
+        With the draws of ``focus_error_mm``; others are returned as they are.
+    axis : sequence of float
+        Unit vector along the beam, LPS.
+    """
+    names, way = list(samples.values), np.asarray(axis, float)
+    if not set(ERRORS) <= set(names):
+        return samples
+    missed = samples.drawn[:, [names.index(name) for name in ERRORS]]
+    along = missed @ way
+    across = np.linalg.norm(missed - along[:, None] * way, axis=1)
+    row = samples.values[ERRORS[0]]
+    told = {**samples.values, "focus_miss_across_mm": row, "focus_miss_along_mm": row}
+    return replace(samples, values=told, drawn=np.column_stack([samples.drawn, across, along]))
 
 
 def sample(

@@ -6,16 +6,16 @@ beam's grid lies along the axes of the device: cells of one size between the pla
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft, ndimage
+from scipy import fft
 
 from osteon.errors import InputError
 from osteon.physics.acoustic_entry import Plane
 from osteon.space.volume import Array, Grid, Volume
+from osteon.treatments.focused_ultrasound import beam_kernels as kernels
 
 Triple = tuple[float, float, float]
 SUBSAMPLES = 1.25  # points in a cell of the beam, along an axis, when its heat goes back to the patient's voxels
@@ -227,37 +227,9 @@ def vote(index: Array, grid: Grid, kinds: Array, beam: Grid) -> tuple[Array, Arr
         uint8 and bool, both of the shape of ``beam``.
     """
     found, known = np.empty(beam.shape, np.uint8), np.empty(beam.shape, bool)
-    step = np.linalg.inv(grid.matrix) @ beam.matrix
-    last = np.array(grid.shape) - 1
-    y, x = (np.arange(n) for n in beam.shape[1:])
-    for k in range(beam.shape[0]):
-        at = [
-            step[a, 0] * x[None, :] + step[a, 1] * y[:, None] + (step[a, 2] * k + step[a, 3]) for a in (2, 1, 0)
-        ]  # z, y, x of the patient's voxels
-        known[k] = np.all([(p >= -0.5) & (p < n + 0.5) for p, n in zip(at, last, strict=True)], axis=0)
-        place = np.stack([np.clip(p, 0, n).ravel() for p, n in zip(at, last, strict=True)])
-        base = np.minimum(place.astype(np.intp), np.maximum(last - 1, 0)[:, None])
-        part = (place - base).astype(np.float32)
-        corners = list(itertools.product((0, 1), repeat=3))
-        labels = np.stack([index[tuple(np.minimum(base[a] + c[a], last[a]) for a in range(3))] for c in corners])
-        row = labels[0].copy()
-        mixed = np.flatnonzero((labels != labels[0]).any(axis=0))
-        if mixed.size:
-            weights = np.stack(
-                [np.prod([part[a][mixed] if c[a] else 1 - part[a][mixed] for a in range(3)], axis=0) for c in corners]
-            )
-            row[mixed] = _elect(labels[:, mixed], weights, kinds)
-        found[k] = row.reshape(beam.shape[1:])
+    step = (np.linalg.inv(grid.matrix) @ beam.matrix)[2::-1]  # rows z, y, x of the patient's index
+    kernels.vote(index, np.ascontiguousarray(step), np.asarray(kinds, np.int64), found, known)
     return found, known
-
-
-def _elect(labels: Array, weights: Array, kinds: Array) -> Array:
-    """Return the label with the most weight among those of the kind with the most; shapes (8, n)."""
-    of_kind = kinds[labels]
-    score = np.zeros(weights.shape, np.float32)
-    for voter in range(len(labels)):
-        score += weights[voter] * (1e3 * (of_kind == of_kind[voter]) + (labels == labels[voter]))
-    return np.asarray(np.take_along_axis(labels, score.argmax(axis=0)[None], axis=0)[0])
 
 
 def on_patient(power_w_m3: Array, beam: BeamGrid, grid: Grid) -> tuple[Volume, float, float]:
@@ -299,9 +271,8 @@ def on_patient(power_w_m3: Array, beam: BeamGrid, grid: Grid) -> tuple[Volume, f
         shape = np.array([min(PLANES, int(high[0]) - begin), high[1] - low[1], high[2] - low[2]])
         first = np.array([begin, low[1], low[2]]) - 0.5 + 0.5 / np.array(parts)
         start = cells.to_index(grid.to_mm(first)) + 1.0
-        points = ndimage.affine_transform(
-            padded, fine, start, output_shape=tuple(int(n) for n in shape * parts), order=0, mode="constant"
-        )
+        points = np.empty(tuple(int(n) for n in shape * parts), np.float32)
+        kernels.nearest(padded, np.ascontiguousarray(fine), np.ascontiguousarray(start), points)
         split = points.reshape(shape[0], parts[0], shape[1], parts[1], shape[2], parts[2])
         out[begin : begin + shape[0], low[1] : high[1], low[2] : high[2]] = split.mean(axis=(1, 3, 5))
     total = float(out.sum(dtype=np.float64)) * grid.voxel_mm3 * 1e-9

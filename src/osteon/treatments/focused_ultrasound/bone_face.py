@@ -5,20 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy import ndimage
 
-from osteon.errors import InputError, MissingError, NotOutlinedError
-from osteon.evidence.value import Normal, Uniform, Value
+from osteon.errors import InputError
 from osteon.space.anatomy import Anatomy, Structure
 from osteon.space.volume import Array, Grid, Volume
-from osteon.tissue.bone import added_hu
-from osteon.tissue.properties import Constants, DrawFunction
+from osteon.tissue.properties import Constants
 from osteon.treatments.focused_ultrasound.approach_rows import number
+from osteon.treatments.focused_ultrasound.target_site import Threshold, ct_of, solid_hu, touching_most
 
-Threshold = Literal["low", "middle", "high"]
 FINEST_MM, COARSEST_MM, CELLS = 0.75, 2.0, 4.0e6  # edge of a cell of the lattice, and about how many there may be
 SHIFT = 0.137  # of a cell: no middle of a cell may lie on the border of two voxels, where rounding would decide
 SMOOTH_MM = 2.0  # over which the direction of a surface is taken
@@ -111,50 +108,32 @@ def face_of(anatomy: Anatomy, target: Structure, beam: Sequence[float], bone: St
     beam : sequence of float
         The way sound goes, LPS, any length.
     bone : Structure, optional
-        The bone that holds the target; by default the outlined bone that touches it most.
+        That holds the target; else ``target_site.touching_most``.
 
     Raises
     ------
-    NotOutlinedError
-        If the target is not outlined.
-    MissingError
-        If there is no CT.
+    NotOutlinedError, MissingError
+        As ``target_site.ct_of``.
     InputError
         If the beam is no direction.
     """
-    if not anatomy.has(target):
-        raise NotOutlinedError(
-            f"The {target.name} is not outlined.", "Sound needs somewhere to go.", f"Outline the {target.name} in case.yaml."
-        )
-    if anatomy.image is None:
-        raise MissingError(
-            "This anatomy has no CT image.",
-            "What is left of the cortex is read from Hounsfield numbers.",
-            "Give a CT of the region.",
-        )
+    image = ct_of(anatomy, target, "What is left of the cortex is read from Hounsfield numbers.")
     axes = beam_axes(anatomy.grid, beam)
     grid = _lattice_grid(anatomy, target, axes)
     lesion = _cut(anatomy.mask(target), grid)
     bones = {key: _cut(anatomy.masks[key], grid) for key in anatomy.of_kind("bone") if key != target}
     if bone is None:
-        bone = _holding(lesion, bones, grid)
+        around = ndimage.distance_transform_edt(~lesion, sampling=grid.spacing_mm) <= number("margin_mm")
+        bone = touching_most({key: int((mask & around).sum()) for key, mask in bones.items()})
     whole = lesion | bones[bone] if bone in bones else lesion.copy()
     near = ndimage.distance_transform_edt(~whole, sampling=grid.spacing_mm) <= number("outline_mm")
     for key, mask in bones.items():
         if key != bone:
             near &= ~mask | lesion
-    hu, seen = _readable(anatomy, anatomy.image, grid)
+    hu, seen = _readable(anatomy, image, grid)
     ends: tuple[Threshold, ...] = ("low", "middle", "high")
     solid = {end: near & seen & (hu > solid_hu(anatomy, end)) for end in ends}
     return Face(grid, axes, lesion, whole, near, solid, seen, bone)
-
-
-def _holding(lesion: Array, bones: Mapping[Structure, Array], grid: Grid) -> Structure | None:
-    """Return the bone that touches a lesion most; None where none does."""
-    around = ndimage.distance_transform_edt(~lesion, sampling=grid.spacing_mm) <= number("margin_mm")
-    touching = {key: int((mask & around).sum()) for key, mask in bones.items()}
-    best = max(sorted(touching), key=lambda key: touching[key], default=None)
-    return best if best is not None and touching[best] > 0 else None
 
 
 def _readable(anatomy: Anatomy, image: Volume, grid: Grid) -> tuple[Array, Array]:
@@ -170,29 +149,6 @@ def _readable(anatomy: Anatomy, image: Volume, grid: Grid) -> tuple[Array, Array
     if metal.any():  # beside it voxels are mixed, and look like bone
         seen &= ndimage.distance_transform_edt(~metal, sampling=grid.spacing_mm) > number("outline_mm")
     return hu, seen
-
-
-def solid_hu(anatomy: Anatomy, end: Threshold = "middle") -> float:
-    """Return above which HU bone is a solid to sound: from the fraction of cancellous bone on, at an end of the spreads."""
-    constants = Constants(_drawn_at(end))
-    added = added_hu(anatomy, constants)
-    return added + constants("hounsfield", "cancellous_fraction") * (constants("hounsfield", "cortical") - added)
-
-
-def _drawn_at(end: Threshold) -> DrawFunction | None:
-    """Return a draw that takes each number at an end of its spread (5th and 95th percentile of a normal one)."""
-    if end == "middle":
-        return None
-    sign = -1 if end == "low" else 1
-
-    def draw(_: str, value: Value) -> float:
-        if isinstance(value.spread, Uniform):
-            return value.spread.low if sign < 0 else value.spread.high
-        if isinstance(value.spread, Normal):
-            return value.number + sign * 1.645 * value.spread.sd
-        return value.number
-
-    return draw
 
 
 def _lattice_grid(anatomy: Anatomy, target: Structure, axes: Array) -> Grid:

@@ -68,7 +68,7 @@ def lattice(
     beam : sequence of float
         The way sound goes, LPS; the same for all.
     bone : Structure, optional
-        The bone that holds the target; by default the outlined bone that touches it most.
+        That holds the target; else ``target_site.touching_most``.
     face : Face, optional
         From ``bone_face.face_of``, where it was built before.
 
@@ -79,10 +79,8 @@ def lattice(
 
     Raises
     ------
-    NotOutlinedError
-        If the target is not outlined.
-    MissingError
-        If there is no CT.
+    NotOutlinedError, MissingError
+        As ``target_site.ct_of``.
     InputError
         If approach, beam or cell make no sense, there is nothing to treat that way, or it would take too many cells.
     """
@@ -130,16 +128,39 @@ def least_step_mm(aims: Sequence[Aim]) -> float:
 
 
 def treated_of(face: Face, approach: ApproachName) -> Treated:
-    """Return what cells of an approach must cover: places on the surface by their area, or of the soft tumour by their volume."""
+    """Return what cells of an approach must cover: places on the surface by their area, or of the soft tumour by their volume.
+
+    Of the surface, what has cortex below it: where that is gone nothing takes the sound up, and there is no periosteum left.
+    """
     if approach == "trans-soft-tissue":
         index = np.argwhere(face.soft_lesion)
         weights = np.ones(len(index))
     else:
         index, weights = periosteum(face)
+        there = over_cortex(face, index)
+        index, weights = index[there], weights[there]
     if len(index) > POINTS:
         kept = np.unique(np.linspace(0, len(index) - 1, POINTS).round().astype(int))
         index, weights = index[kept], weights[kept]
     return Treated(face.to_uvw(index), weights / max(float(weights.sum()), 1e-12), approach != "trans-soft-tissue")
+
+
+def over_cortex(face: Face, index: Array) -> Array:
+    """Return below which cells of the surface there is cortex to take sound up: ``there_mm`` of solid within ``gap_mm`` of it."""
+    if len(index) == 0:
+        return np.zeros(0, bool)
+    deep = np.arange(max(1, round(number("gap_mm") / face.step_mm)))
+    z = np.minimum(index[:, :1] + deep, face.whole.shape[0] - 1)
+    solid = face.solid["middle"][z, index[:, 1:2], index[:, 2:3]]
+    return np.asarray(solid.sum(axis=1) * face.step_mm >= number("there_mm"))
+
+
+def bare_share(face: Face) -> float:
+    """Return the share, by area, of the surface over the target under which the cortex is gone."""
+    index, areas = periosteum(face)
+    if len(index) == 0:
+        return 0.0
+    return float(areas[~over_cortex(face, index)].sum() / areas.sum())
 
 
 def _checked(approach: ApproachName, cell_mm: tuple[float, float]) -> tuple[float, float]:

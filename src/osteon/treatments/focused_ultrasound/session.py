@@ -7,6 +7,7 @@ through the bioheat equation, test sonication first, waiting longer where the ne
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -33,6 +34,7 @@ from osteon.treatments.focused_ultrasound.shots import Aim, Shot
 from osteon.treatments.focused_ultrasound.transducer import Transducer
 from osteon.treatments.heat import damage_values
 
+MOST_TOLD = 3  # sonications that are not given are told one by one up to so many
 BELIEF = ("no", "with care", "yes")  # of acoustic_trust, least first
 ASSUMED = (
     "Heat is linear in the power: sound itself does not change with temperature, and nothing cavitates.",
@@ -108,8 +110,8 @@ def plan_session(
     anatomy: Anatomy, sound: AcousticMap, device: Transducer, aims: Sequence[Aim], *, on_s: float | None = None,
     off_s: float | None = None, goal: Goal = "cem43", poses: Mapping[str, ArrayPose] | None = None,
     targets_mm: Mapping[str, Array] | None = None, target: Volume | None = None, planes: Sequence[Plane] | None = None,
-    frame_s: float | None = None, setup: Setup | None = None, executor: Executor | None = None,
-    observe: Callable[[float], None] | None = None, **options: Any,
+    frame_s: float | None = None, setup: Setup | None = None, responses: Sequence[Response] | None = None, partial: bool = False,
+    executor: Executor | None = None, observe: Callable[[float], None] | None = None, **options: Any,
 ) -> Session:  # fmt: skip
     """Find the power of each sonication and run the whole session.
 
@@ -139,6 +141,10 @@ def plan_session(
         Time of one frame of the monitor.
     setup : Setup, optional
         From ``prepare`` with the same patient and array, for these aims: what it remembers is not computed again.
+    responses : sequence of Response, optional
+        One for each aim, from ``respond_all`` with this setup and these times: then ``poses`` and ``targets_mm`` are theirs.
+    partial : bool
+        As for ``power_of``: give the most that is allowed where it reaches the spot of an aim but not all its target points.
     executor : Executor, optional
         Runs the responses, for example ``osteon.jobs.Local(2)``.
     observe : callable, optional
@@ -162,8 +168,11 @@ def plan_session(
     _check(aims, on, off, frame, goal)
     listed = sorted(aims, key=lambda a: a.order)
     ready = prepare(anatomy, sound, device, listed, **options) if setup is None else _same(setup, anatomy, sound, device, options)
-    responses = respond_all(ready, listed, on, off, poses=poses, targets_mm=targets_mm, executor=executor)
-    dosed = [power_of(ready, r, goal) for r in responses]
+    if responses is None:
+        responses = respond_all(ready, listed, on, off, poses=poses, targets_mm=targets_mm, executor=executor)
+    else:
+        responses = _for_these(responses, listed, on, off)
+    dosed = [power_of(ready, r, goal, partial) for r in responses]
     pairs = [(r, d) for r, d in zip(responses, dosed, strict=True) if d.given]
     test_w, test_k = trial_power(*pairs[0]) if pairs else (0.0, 0.0)
     course = Course.begin(ready, off, frame)
@@ -212,6 +221,17 @@ def _same(setup: Setup, anatomy: Anatomy, sound: AcousticMap, device: Transducer
     )
 
 
+def _for_these(responses: Sequence[Response], aims: Sequence[Aim], on_s: float, off_s: float) -> list[Response]:
+    found = {r.aim.id: r for r in responses}
+    if sorted(found) == sorted(a.id for a in aims) and all((r.on_s, r.tail_s) == (on_s, off_s) for r in responses):
+        return [replace(found[a.id], aim=a) for a in aims]
+    raise InputError(
+        f"{len(responses)} responses were given for {len(aims)} aims, or for other times.",
+        "Each power is found on the response to its own aim, over the time that it will be on.",
+        "Give respond_all's answer for the same aims, time on and time off, or leave it out.",
+    )
+
+
 def _state(course: Course) -> dict[Field, Volume]:
     grid = course.setup.tissue.grid
     dead = course.cem43_min >= damage.constants("cem43")["necrosis"].number
@@ -227,13 +247,28 @@ def _ended(dosed: Sequence[Dosed], course: Course, held: Sequence[Held]) -> Ende
     balance, steps = course.energy_balance, course.steps
     if not course.finite:
         return Ended("not_converged", "The run of the session holds no temperatures any more.", None, balance, steps)
-    out = [f"{d.aim.id}: {d.ended.why}" for d in dosed if not d.given]
+    out = [d for d in dosed if not d.given]
     passed = [h.text for h in held if h.level == "breach" and course.shots]
-    said = [f"{len(out)} of {len(dosed)} sonications cannot be given: {'; '.join(out)}."] if out else []
+    said = [_not_given(out, len(dosed))] if out else []
     said += [f"Passed in this session: {'; '.join(passed)}."] if passed else []
     if said:
         return Ended("limit", " ".join(said), None, balance, steps)
     return Ended("converged", "Every sonication reaches its goal within the limits.", None, balance, steps)
+
+
+def _not_given(out: Sequence[Dosed], count: int) -> str:
+    """Return how many sonications cannot be given: why, where there are few, else how many by what binds."""
+    if len(out) <= MOST_TOLD:
+        return f"{len(out)} of {count} sonications cannot be given: {'; '.join(f'{d.aim.id}: {d.ended.why}' for d in out)}."
+    causes = Counter(_cause(d) for d in out)
+    told = ", ".join(f"{n} for {name}" for name, n in causes.most_common())
+    return f"{len(out)} of {count} sonications cannot be given: {told}; the list of them says why."
+
+
+def _cause(dosed: Dosed) -> str:
+    if not math.isfinite(dosed.needed_w):
+        return "too little sound turned into heat"
+    return dosed.binding.id if dosed.needed_w > dosed.allowed_w else "what the sonications before it left"
 
 
 def _measures(

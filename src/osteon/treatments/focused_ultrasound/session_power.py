@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -83,6 +83,8 @@ class Dosed:
         Lowest power first.
     ended : Ended
         ``converged``: given at ``needed_w``; ``limit``: something forbids it, ``why`` names it and by how much.
+    whole : bool
+        Whether all target points are reached; else only the first, at the most that is allowed.
     """
 
     aim: Aim
@@ -90,6 +92,7 @@ class Dosed:
     allowed_w: float
     bounds: tuple[Bound, ...]
     ended: Ended
+    whole: bool = True
 
     @property
     def given(self) -> bool:
@@ -118,7 +121,7 @@ def check_goal(goal: str) -> None:
         )
 
 
-def power_of(setup: Setup, response: Response, goal: Goal = "cem43") -> Dosed:
+def power_of(setup: Setup, response: Response, goal: Goal = "cem43", partial: bool = False) -> Dosed:
     """Return the power with which the target points reach their goal, and whether limits and device allow it.
 
     Parameters
@@ -129,6 +132,8 @@ def power_of(setup: Setup, response: Response, goal: Goal = "cem43") -> Dosed:
         Of one watt.
     goal : {"cem43", "temperature"}
         CEM43 of necrosis (240 min) or 55 °C, at every target point.
+    partial : bool
+        Where not all points can be reached, give the most that is allowed if that reaches the first of them, the spot.
 
     Raises
     ------
@@ -137,19 +142,28 @@ def power_of(setup: Setup, response: Response, goal: Goal = "cem43") -> Dosed:
     """
     check_goal(goal)
     most = approach_rows.number("most_power_w")
-    if goal == "cem43":
-        needed = response.reached_w(damage.constants("cem43")["necrosis"].number, most)
-    else:
-        needed = _over(number("lethal_c") - BODY_C, float(response.targets.max(axis=0).min()))
+    needed = _needed(response, goal, most)
     bounds = sorted(_bounds(setup, response, min(needed, most)), key=lambda b: (b.power_w, b.id, b.structure))
     allowed = bounds[0].power_w
+    if needed <= allowed:
+        return Dosed(response.aim, needed, allowed, tuple(bounds), Ended("converged", f"{needed:.3g} W reach the goal."))
+    spot = _needed(replace(response, targets=response.targets[:, :1]), goal, most) if partial else math.inf
+    if spot <= allowed:
+        at_most = tuple(sorted(_bounds(setup, response, allowed), key=lambda b: (b.power_w, b.id, b.structure)))
+        why = f"{allowed:.3g} W, the most allowed ({at_most[0].id}), reach the spot and not all round it."
+        return Dosed(response.aim, allowed, allowed, at_most, Ended("converged", why), whole=False)
     if not needed <= most:
         why = f"no power up to {most:g} W reaches the goal at every target point: too little sound is turned into heat there"
         return Dosed(response.aim, math.inf, allowed, tuple(bounds), Ended("limit", why))
-    if needed <= allowed:
-        return Dosed(response.aim, needed, allowed, tuple(bounds), Ended("converged", f"{needed:.3g} W reach the goal."))
     why = "; ".join(b.text(needed) for b in bounds if b.power_w < needed)
     return Dosed(response.aim, needed, allowed, tuple(bounds), Ended("limit", why))
+
+
+def _needed(response: Response, goal: Goal, most: float) -> float:
+    """Return the least power at which every target point reaches its goal [W]."""
+    if goal == "cem43":
+        return response.reached_w(damage.constants("cem43")["necrosis"].number, most)
+    return _over(number("lethal_c") - BODY_C, float(response.targets.max(axis=0).min()))
 
 
 def name_of(watched: str) -> str:

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from osteon.errors import OsteonError
 from osteon.evidence.value import Value
-from osteon.jobs import Executor, Serial
+from osteon.jobs import Done, Executor, Serial
 from osteon.physics import bioheat, damage
 from osteon.space.volume import Array, Grid
 from osteon.tissue.bone import CODE, FIELDS, TissueMap
@@ -160,11 +161,13 @@ class _Task:
     targets_mm: Array
     on_s: float
     tail_s: float
+    on: Array | None = None
 
 
 def respond_all(
     setup: Setup, aims: Sequence[Aim], on_s: float, tail_s: float, *, poses: Mapping[str, ArrayPose] | None = None,
-    targets_mm: Mapping[str, Array] | None = None, executor: Executor | None = None,
+    targets_mm: Mapping[str, Array] | None = None, executor: Executor | None = None, done: Done | None = None,
+    failed: dict[str, str] | None = None, on: Mapping[str, Array] | None = None,
 ) -> list[Response]:  # fmt: skip
     """Return the response to each aim, from memory where it was computed before with this setup.
 
@@ -182,11 +185,17 @@ def respond_all(
         Points that must be reached, by id; else the spot of the aim.
     executor : Executor, optional
         Runs those that are missing; in this process unless given.
+    done : callable, optional
+        Called with how many of those that are missing are done.
+    failed : dict, optional
+        Filled with the aims that cannot be computed and why, by id, instead of an error.
+    on : mapping of str to ndarray of bool, optional
+        Elements that may radiate, by id; else all whose way is free of gas and lung.
 
     Returns
     -------
     list of Response
-        In the order of the aims.
+        In the order of the aims, without those that failed.
 
     Raises
     ------
@@ -197,12 +206,25 @@ def respond_all(
     for aim in aims:
         pose = (poses or {}).get(aim.id) or pose_of(setup, aim)
         points = np.atleast_2d(np.asarray((targets_mm or {}).get(aim.id, aim.spot_mm), float))
-        keys.append((aim.focus_mm, aim.spot_mm, pose, points.tobytes(), on_s, tail_s))
-        tasks.append(_Task(setup.bare(), aim, pose, points, on_s, tail_s))
+        live = (on or {}).get(aim.id)
+        keys.append((aim.focus_mm, aim.spot_mm, pose, points.tobytes(), on_s, tail_s, None if live is None else live.tobytes()))
+        tasks.append(_Task(setup.bare(), aim, pose, points, on_s, tail_s, live))
     missing = list(OrderedDict((k, t) for k, t in zip(keys, tasks, strict=True) if k not in setup.kept).items())
-    made = (executor or Serial()).map(_respond, [t for _, t in missing], [t.aim.id for _, t in missing])
-    setup.kept.update({k: r for (k, _), r in zip(missing, made, strict=True)})
-    return [replace(setup.kept[k], aim=aim) for k, aim in zip(keys, aims, strict=True)]
+    work = _respond if failed is None else _respond_or_why
+    made = (executor or Serial()).map(work, [t for _, t in missing], [t.aim.id for _, t in missing], done)
+    for (key, task), found in zip(missing, made, strict=True):
+        if isinstance(found, Response):
+            setup.kept[key] = found
+        elif failed is not None:
+            failed[task.aim.id] = found
+    return [replace(setup.kept[k], aim=aim) for k, aim in zip(keys, aims, strict=True) if k in setup.kept]
+
+
+def _respond_or_why(task: _Task) -> Response | str:
+    try:
+        return _respond(task)
+    except OsteonError as error:
+        return error.what
 
 
 def pose_of(setup: Setup, aim: Aim) -> ArrayPose:
@@ -213,7 +235,8 @@ def pose_of(setup: Setup, aim: Aim) -> ArrayPose:
 def _respond(task: _Task) -> Response:
     """Return one response: sound, then heat twice."""
     setup, aim = task.setup, task.aim
-    sound = sonicate(setup.sound, setup.device, task.pose, aim.focus_mm, 1.0, media=setup.media, **setup.options)
+    live = dict(setup.options) if task.on is None else {**setup.options, "on": task.on}
+    sound = sonicate(setup.sound, setup.device, task.pose, aim.focus_mm, 1.0, media=setup.media, **live)
     small = box_grid(setup.tissue.grid, np.asarray(aim.spot_mm, float))
     fine, _, _ = on_patient(sound.beam_heat_w_m3.array, sound.beam, small)
     inner = sampled(setup.tissue, small)
@@ -278,7 +301,12 @@ def between(times_s: Array, values: Array, at_s: Array) -> Array:
     """Return values (times, n) at other times by straight lines, float32."""
     after = np.clip(np.searchsorted(times_s, at_s, side="left"), 1, len(times_s) - 1)
     share = ((at_s - times_s[after - 1]) / (times_s[after] - times_s[after - 1])).astype(np.float32)
-    return np.asarray(values[after - 1] + share[:, None] * (values[after] - values[after - 1]), np.float32)
+    out = np.empty((len(at_s), *values.shape[1:]), np.float32)
+    for i, (k, part) in enumerate(zip(after.tolist(), share.tolist(), strict=True)):  # time by time: whole blocks cost memory
+        np.subtract(values[k], values[k - 1], out=out[i])
+        out[i] *= np.float32(part)
+        out[i] += values[k - 1]
+    return out
 
 
 def linear(tissue: TissueMap) -> bioheat.Materials:

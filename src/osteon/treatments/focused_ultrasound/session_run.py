@@ -20,6 +20,7 @@ from osteon.treatments.focused_ultrasound.shots import Shot, Triple
 from osteon.treatments.heat import DOSE_S, PAIR, cubic_spacing_mm, materials_of, place_of
 
 Plane = tuple[Triple, Triple]  # a point, and the normal
+PART = "As much as the limits allow: it reaches its spot, and not all round it."
 PROBE_S = 1.0  # between two looks that frames are interpolated from; a numerical choice, never finer than the solver's step
 
 
@@ -269,7 +270,9 @@ def run(
         if why:
             course.left_out[dosed.aim.id] = why
         else:
-            course.give(response, Shot(dosed.aim, dosed.needed_w, on_s, course.off_s), planes)
+            course.give(
+                response, Shot(dosed.aim, dosed.needed_w, on_s, course.off_s, notes=() if dosed.whole else (PART,)), planes
+            )
         if observe is not None:
             observe((i + 1) / len(pairs))
 

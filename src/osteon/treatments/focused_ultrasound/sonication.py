@@ -39,8 +39,8 @@ MARGIN_WAVES = 4.0  # beside the cone of the beam
 
 
 @dataclass(frozen=True, eq=False)
-class Aim:
-    """What a sonication is asked to do.
+class Emission:
+    """What an array sends out in one sonication, and at what.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ class Sonication:
 
     Parameters
     ----------
-    aim : Aim
-        What was asked for.
+    emission : Emission
+        What was sent out.
     frequency_hz : float
         Of the sound.
     beam : BeamGrid
@@ -103,7 +103,7 @@ class Sonication:
         Of each medium, of both waves: what heats.
     """
 
-    aim: Aim
+    emission: Emission
     frequency_hz: float
     beam: BeamGrid
     amplitude_pa: Volume
@@ -132,7 +132,7 @@ class Sonication:
     @property
     def caught_share(self) -> float:
         """Power through the entry plane over what the elements radiate; the rest passes beside the grid."""
-        return self.entry_w / self.aim.acoustic_power_w
+        return self.entry_w / self.emission.acoustic_power_w
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,10 +239,10 @@ def sonicate(
     marched = march(
         entry, labels, scene.media, sound.frequency_hz, step_m, absorption_np_m=scene.absorbed, most_sweeps=most_sweeps, rim=RIM
     )
-    aim = Aim(device, pose, focus_mm, acoustic_power_w, live)
-    told = _told(sound, aim, focus_m, off_image, known, marched.pressure_pa)
+    emission = Emission(device, pose, focus_mm, acoustic_power_w, live)
+    told = _told(sound, emission, focus_m, off_image, known, marched.pressure_pa)
     entry_w = plane_power_w(entry, coupling, sound.frequency_hz, step_m)
-    made = _result(aim, sound, entry_w, beam, scene, labels, marched)
+    made = _result(emission, sound, entry_w, beam, scene, labels, marched)
     return replace(made, notes=(*told, *sound.notes), used={**sound.used, **numbers.used}, absorption_np_m=tuple(scene.absorbed))
 
 
@@ -281,7 +281,7 @@ def _labels(cut: AcousticMedia, sound: AcousticMap, scene: _Scene, beam: BeamGri
 
 
 def _result(
-    aim: Aim, sound: AcousticMap, entry_w: float, beam: BeamGrid, scene: _Scene, labels: Array, marched: Marched
+    emission: Emission, sound: AcousticMap, entry_w: float, beam: BeamGrid, scene: _Scene, labels: Array, marched: Marched
 ) -> Sonication:
     """Return fields, heat and trust; notes and constants are filled in by the caller."""
     heat = marched.heat_w_m3
@@ -293,27 +293,29 @@ def _result(
     absorbed = float(heat.sum(dtype=np.float64)) * beam.spacing_m**3
     trust = acoustic_trust.judge(marched, labels, scene.media, sound.frequency_hz, beam.spacing_m, rim=RIM)
     return Sonication(
-        aim, sound.frequency_hz, beam, Volume(amplitude, beam.planes), patient, Volume(heat, beam.cells),
+        emission, sound.frequency_hz, beam, Volume(amplitude, beam.planes), patient, Volume(heat, beam.cells),
         Volume(labels, beam.cells), scene.names, scene.media, marched, entry_w, absorbed, outside, factor,
         float(amplitude[top]), (float(place[0]), float(place[1]), float(place[2])), trust,
     )  # fmt: skip
 
 
-def _told(sound: AcousticMap, aim: Aim, focus_m: Array, off_image: int, known: Array, pressure: Array) -> tuple[str, ...]:
+def _told(
+    sound: AcousticMap, emission: Emission, focus_m: Array, off_image: int, known: Array, pressure: Array
+) -> tuple[str, ...]:
     """Return what this sonication assumed, in sentences."""
     size = np.abs(pressure[1:]) ** 2
     beyond = float((size * ~known).sum() / size.sum())
-    steered = 1e3 * float(np.linalg.norm(focus_m - np.array([0.0, 0.0, aim.device.radius_m])))
-    allowed = devices().get(aim.device.name, {}).get("steering_mm", {}).get("value", math.inf)
-    off = int((~aim.on).sum())
+    steered = 1e3 * float(np.linalg.norm(focus_m - np.array([0.0, 0.0, emission.device.radius_m])))
+    allowed = devices().get(emission.device.name, {}).get("steering_mm", {}).get("value", math.inf)
+    off = int((~emission.on).sum())
     unknown = sound.unknown
     said = [
         (
-            not aim.device.verified,
-            f"The places of the elements of {aim.device.name} are not published: a spiral stands in for them.",
+            not emission.device.verified,
+            f"The places of the elements of {emission.device.name} are not published: a spiral stands in for them.",
         ),
         (True, "Between array and skin there is water without bubbles; the skin is where the image shows it."),
-        (off, f"{off} of {len(aim.on)} elements are off: asked for, or gas or lung lies between them and the focus."),
+        (off, f"{off} of {len(emission.on)} elements are off: asked for, or gas or lung lies between them and the focus."),
         (
             off_image,
             f"{off_image} elements look through a side at which the image ends inside the body; what lies there is not known.",

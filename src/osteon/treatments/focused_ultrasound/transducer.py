@@ -91,6 +91,23 @@ def devices() -> Mapping[str, Mapping[str, Any]]:
     return found
 
 
+def device(name: str) -> Mapping[str, Any]:
+    """Return one array of ``devices.yaml``.
+
+    Raises
+    ------
+    InputError
+        If there is no such array.
+    """
+    if name not in devices():
+        raise InputError(
+            f"There is no array {name!r}.",
+            "Only listed arrays have their numbers and sources.",
+            f"Use one of: {', '.join(devices())}.",
+        )
+    return devices()[name]
+
+
 def transducer(name: str, speed_m_s: float = 1500.0, frequency_hz: float | None = None) -> Transducer:
     """Return a device of ``devices.yaml`` with the middle of its numbers.
 
@@ -110,13 +127,7 @@ def transducer(name: str, speed_m_s: float = 1500.0, frequency_hz: float | None 
     SettingError
         If the device cannot run at that frequency.
     """
-    if name not in devices():
-        raise InputError(
-            f"There is no array {name!r}.",
-            "Only listed arrays have their numbers and sources.",
-            f"Use one of: {', '.join(devices())}.",
-        )
-    entry = devices()[name]
+    entry = device(name)
     usual = float(entry["frequency"]["value"])
     span = entry.get("frequency_range", {"low": usual, "high": usual})
     frequency = usual if frequency_hz is None else frequency_hz

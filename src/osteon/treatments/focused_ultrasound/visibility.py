@@ -25,8 +25,7 @@ from osteon.treatments.focused_ultrasound.transducer import Transducer
 
 Array = np.ndarray[Any, np.dtype[Any]]
 COUPLING = len(LABELS)  # air of the image that gel or water takes during treatment
-BLOCKS = {CODE["air"]: "gas", CODE["lung"]: "lung", CODE["titanium"]: "metal"}
-UNKNOWN = {CODE["bowel"]: "bowel, which may hold gas on the day"}
+BLOCKS = {CODE["air"]: "gas", CODE["lung"]: "lung", CODE["titanium"]: "metal", CODE["bowel"]: "bowel"}
 OUTLINE_MM = 3.0  # an outline of the body may lie so far outside the skin; air within it is no gas
 
 
@@ -147,10 +146,12 @@ def visible(
     device_to_lps: Array,
     focus_m: Array | None = None,
     rays: int | None = None,
-    *,
-    bowel: bool = False,
 ) -> Visible:
     """Return which elements of an array see its focus through a patient.
+
+    Gas, lung, metal and bowel block. Outlined bowel does so whether the image shows gas in it or not: what it holds changes from
+    day to day, and its wall must not be heated. Bowel that nobody outlined is soft tissue here and only its gas blocks: outline
+    it. The search for a window (``access``) judges bowel in the same way, and notes what nobody outlined.
 
     Parameters
     ----------
@@ -164,8 +165,6 @@ def visible(
         In the frame of the device; the centre of curvature if left out.
     rays : int, optional
         From each element.
-    bowel : bool
-        Whether someone saw that bowel on the way holds no gas; else what lies behind bowel cannot be told.
 
     Returns
     -------
@@ -178,6 +177,6 @@ def visible(
     """
     place = np.linalg.inv(np.asarray(device_to_lps, float)) @ way.grid.matrix
     return visible_elements(
-        array.source, focus_of(array, focus_m), way.array, place, blocks=BLOCKS, unknown={} if bowel else UNKNOWN,
+        array.source, focus_of(array, focus_m), way.array, place, blocks=BLOCKS, unknown={},
         not_imaged=(CODE["not_imaged"],), coupling=(COUPLING,), bone=(CODE["bone"],), rays=rays,
     )  # fmt: skip
