@@ -2,8 +2,9 @@
 
 Strength reference, section 4: cortical shell of 17 GPa, random porous inside of 50 to 3000 MPa with voids, a lytic hole. n voxels
 across and along; about 0.6 n^3 elements. The moduli are 41 steps, so that every code gets the same ones. Times are from modulus
-to result, best of 5 (3 above 1 M elements), on all threads and on one. Each size runs in a process of its own: its
-peak is resident memory with Python, numpy and numba in it (about 0.2 GB). Error: reaction against our own to 1e-9.
+to result, best of 5 (3 above 1 M elements), on all threads and on one; set-up is the same call without an iteration. Each size
+runs in a process of its own: its peak is resident memory with Python, numpy and numba in it (about 0.2 GB). Error: reaction
+against our own to 1e-9.
 
 Peers, one run each, same elements, moduli and supports, as many ranks as threads: parosol-py (GPL, extra `bench` only; wall time
 with its files, and its own clock) and CalculiX (`ccx` on the path or in $CCX; 20,000 elements directly, then up to 0.25 M by its
@@ -60,8 +61,8 @@ class Problem:
         self.modulus = np.where(kept, e, 0.0).astype(np.float32).astype(float)
         self.elements = int(kept.sum())
 
-    def ours(self, tolerance: float = 1e-6):
-        return solve(Model(self.modulus, POISSON, self.h), Support(self.mask, self.given), tolerance=tolerance)
+    def ours(self, tolerance: float = 1e-6, most: int = 500):
+        return solve(Model(self.modulus, POISSON, self.h), Support(self.mask, self.given), tolerance=tolerance, most=most)
 
 
 def measure(n: int, threads: int) -> None:
@@ -70,14 +71,15 @@ def measure(n: int, threads: int) -> None:
     p = Problem(n)
     times = 5 if p.elements <= BIG else 3
     seconds = best_of(p.ours, times)
+    ready = best_of(lambda: p.ours(most=0), times)  # checks, pieces, levels, the first residual, the reactions
     found = p.ours()
     peak = peak_gb(os.getpid())
     truth = p.ours(1e-9)
     unknowns = int(3 * (np.abs(found.displacement).sum(-1) > 0).sum())
     figures = {
-        "elements": p.elements, "unknowns": unknowns, "threads": threads, "seconds": seconds, "times": times, "peak_gb": peak,
-        "how": found.how, "iterations": found.iterations, "residual": found.residual, "reaction_n": found.reaction_n[0],
-        "truth_n": truth.reaction_n[0],
+        "elements": p.elements, "unknowns": unknowns, "threads": threads, "seconds": seconds, "ready": ready, "times": times,
+        "peak_gb": peak, "how": found.how, "iterations": found.iterations, "residual": found.residual,
+        "reaction_n": found.reaction_n[0], "truth_n": truth.reaction_n[0],
     }  # fmt: skip
     print(json.dumps(figures))
 
@@ -109,24 +111,42 @@ def peers(n: int, found: dict, solver: str) -> bool:
     return same
 
 
+def slopes(sizes: list[int], runs: list[dict]) -> None:
+    """Print the slope of one number of threads and its parts: slopes of iterations and of seconds an iteration add up to it."""
+    elements, iterations, seconds, ready = (
+        np.array([r[key] for r in runs], float) for key in ("elements", "iterations", "seconds", "ready")
+    )
+
+    def slope(values):
+        return float(np.polyfit(np.log(elements), np.log(values), 1)[0])
+
+    each = (seconds - ready) / iterations
+    print(
+        f"slope of log time over log elements, {runs[0]['elements']} to {runs[-1]['elements']}, {runs[0]['threads']} thread(s): "
+        f"{slope(seconds):.3f} (wanted 0.95 to 1.1) = iterations {slope(iterations):+.3f} and time an iteration "
+        f"{slope(seconds / iterations):.3f}; without set-up {slope(each * iterations):.3f}, set-up {slope(ready):.3f}; "
+        f"if time went with the nodes of the box {slope([(n + 1.0) ** 3 for n in sizes]):.3f}"
+    )
+    for n, count, r, one in zip(sizes, elements, runs, each, strict=True):
+        print(
+            f"  n {n:4d}  {r['iterations']:3d} iterations of {1e9 * one / count:6.1f} ns an element, set-up "
+            f"{1e9 * r['ready'] / count:6.1f} ns an element ({100 * r['ready'] / r['seconds']:.0f} % of the time)"
+        )
+
+
 def main(sizes: list[int]) -> bool:
-    counts, seconds, alone, most, same = [], [], [], numba.config.NUMBA_NUM_THREADS, True
+    many, alone, most, same = [], [], numba.config.NUMBA_NUM_THREADS, True
     for n in [SMALL, *sizes]:
         found = ours(n, most)
-        if n != SMALL:
-            counts.append(found["elements"])
-            seconds.append(found["seconds"])
         one = ours(n, 1) if most > 1 else found
         if n != SMALL:
-            alone.append(one["seconds"])
+            many.append(found)
+            alone.append(one)
         command = [sys.executable, __file__, "--peers", str(n), json.dumps(found), DIRECT if n == SMALL else ITERATIVE]
         same = subprocess.run(command, check=False).returncode == 0 and same
     if len(sizes) > 1:
-        slopes = [float(np.polyfit(np.log(counts), np.log(t), 1)[0]) for t in (alone, seconds)]
-        print(
-            f"slope of log time over log elements, {counts[0]} to {counts[-1]}: one thread {slopes[0]:.3f} (wanted 0.95 to 1.1), "
-            f"{most} threads {slopes[1]:.3f}: a second thread gains little on a small model"
-        )
+        for runs in [alone, many] if most > 1 else [alone]:
+            slopes(sizes, runs)
     return same
 
 

@@ -6,12 +6,15 @@ import numba
 import numpy as np
 import pytest
 from scipy import sparse
+from scipy.linalg import solveh_banded
 from scipy.sparse import linalg
 
 from osteon.errors import InputError
+from osteon.physics import elasticity_band_kernels as band_kernels
 from osteon.physics import elasticity_levels as levels
+from osteon.physics import elasticity_stiffness_kernels as stiffness_kernels
 from osteon.physics.elasticity import Model, Support, element_strain, element_stress, solve
-from osteon.physics.elasticity_levels import CORNERS, elasticity_matrix, element_stiffness, mode_blocks
+from osteon.physics.elasticity_levels import CORNERS, elasticity_matrix, element_stiffness, mode_blocks, mode_constants
 
 H = 1e-3
 
@@ -103,6 +106,67 @@ def test_the_eight_blocks_are_the_whole_element(poisson):
         places = [mode, 8 + (mode ^ 6), 16 + (mode ^ 5)]
         full[np.ix_(places, places)] = block
     assert np.abs(transform.T @ full @ transform - element_stiffness(poisson)).max() < 1e-14
+
+
+@pytest.mark.parametrize("poisson", [0.0, 0.3, 0.45, -0.2])
+def test_eight_numbers_are_the_eight_blocks(poisson):
+    stretch, stretches, varied, varieds, bent, bents, sheared, warped = mode_constants(poisson)
+    blocks = np.zeros((8, 3, 3))
+    blocks[4], blocks[3] = stretches + stretch * np.eye(3), varieds + varied * np.eye(3)
+    for mode, straight in ((0, 0), (5, 2), (6, 1)):
+        pair = np.delete(np.arange(3), straight)
+        blocks[mode][np.ix_(pair, pair)] = [[bent, bents], [bents, bent]]
+    for mode, alone in ((1, 1), (2, 2), (7, 0)):
+        blocks[mode], blocks[mode, alone], blocks[mode, :, alone] = sheared, 0.0, 0.0
+        blocks[mode, alone, alone] = warped
+    assert np.abs(blocks - mode_blocks(poisson)).max() < 1e-15
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 1), (9, 40, 5), (5, 7, 64), (3, 2, 191), (2, 3, 192), (6, 3, 500)])
+def test_forces_without_a_matrix_equal_the_matrix(shape):
+    """Rows of any length in tiles, with holes, slanted ends and gaps; tolerance a few roundings of either precision."""
+    rng = np.random.default_rng(sum(shape))
+    e = np.where(rng.random(shape) < 0.3, 0.0, rng.random(shape))
+    if shape[1] > 2:
+        e[:, shape[1] // 2] = 0.0
+        e[0, : shape[1] // 2, : shape[2] // 3] = 0.0
+        e[-1, 0, shape[2] // 2 :] = 0.0
+    e = e.astype(np.float32).astype(float)
+    model = Model(e, 0.3, 1.0)
+    touched = (matrix(model).diagonal() > 0).reshape(*nodes(shape), 3)
+    u = np.where(touched, rng.standard_normal(touched.shape), 0.0).astype(np.float32).astype(float)
+    exact = (matrix(model) @ u.ravel()).reshape(u.shape)
+    rows, spans = levels.ends_of(e.astype(np.float32))
+    for kind, allowed in ((np.float64, 1e-13), (np.float32, 3e-6)):
+        flat = np.ascontiguousarray(np.moveaxis(u, 3, 2), kind).reshape(-1)
+        y = np.zeros_like(flat)
+        for _ in range(2):  # what the first has left behind must not count
+            constants = levels.mode_constants(0.3).astype(kind)
+            stiffness_kernels.apply(flat, y, e.astype(kind).reshape(-1), rows, spans, constants, np.array(shape))
+        found = np.moveaxis(y.reshape(*nodes(shape)[:2], 3, shape[2] + 1), 2, 3)
+        assert np.abs(found - exact).max() <= allowed * max(np.abs(exact).max(), 1e-3)
+
+
+@pytest.mark.parametrize(("count", "wide"), [(1, 1), (1, 4), (40, 1), (7, 7), (90, 13)])
+def test_the_band_is_solved_as_by_lapack(count, wide):
+    rng = np.random.default_rng(count + wide)
+    band = np.where(rng.random((count, wide)) < 0.4, 0.0, rng.standard_normal((count, wide)))
+    band[:, 0] = 2.0 * wide + rng.random(count)
+    right = rng.standard_normal(count)
+    exact = solveh_banded(np.ascontiguousarray(band[:, : min(wide, count)].T), right, lower=True)
+    band_kernels.factorise(band)
+    band_kernels.substitute(band, right)
+    assert np.abs(right - exact).max() < 1e-13
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_long_bone_has_a_narrow_band_along_any_axis(axis):
+    """The longest axis counts slowest: the band is a little wider than a slice of the two short ones, 3 x 3 nodes here."""
+    shape = [2, 2, 2]
+    shape[axis] = 40
+    fixed = np.zeros([shape[0] + 1, shape[1] + 1, 3, shape[2] + 1], bool)
+    cycle = levels.Cycle(np.ones(shape, np.float32), fixed, 0.3)
+    assert cycle.levels[-1].direct[1].shape[1] <= 2 * 27
 
 
 # ---- exact fields

@@ -15,13 +15,13 @@ from typing import Any
 
 import numba
 import numpy as np
-from scipy import sparse
-from scipy.sparse.linalg import splu
 
+from osteon.physics import elasticity_band_kernels as band_kernels
 from osteon.physics import elasticity_kernels as kernels
+from osteon.physics import elasticity_stiffness_kernels as stiffness_kernels
 
 Array = np.ndarray[Any, np.dtype[Any]]
-COARSEST = 800  # unknowns solved directly
+COARSEST = 2200  # unknowns solved directly: eight elements along each axis
 ALONE = 3 * 24**3  # unknowns below which handing a loop to a second thread (6 µs) costs more than it does
 DEGREE = 3  # Chebyshev steps before and after
 SPAN = 10.0  # largest over smallest eigenvalue that the smoother damps
@@ -85,6 +85,19 @@ def mode_blocks(poisson: float) -> Array:
     return blocks
 
 
+@lru_cache(maxsize=8)
+def mode_constants(poisson: float) -> Array:
+    """Return the eight numbers that equal axes leave of the blocks, as elasticity_stiffness_kernels.py takes them.
+
+    Stretch, and its variation across: what each mode feels beyond their sum, and the sum; bending: itself and its partner; shear,
+    and its variation.
+    """
+    b = mode_blocks(poisson)
+    stretch, varied = b[4, 0, 1], b[3, 0, 1]
+    bending, shear = b[0, 1, 1:], [b[1, 0, 0], b[1, 1, 1]]
+    return np.array([b[4, 0, 0] - stretch, stretch, b[3, 0, 0] - varied, varied, *bending, *shear])
+
+
 def largest_eigenvalue(poisson: float) -> float:
     """Return that of D^-1 K for one element; none of the assembled model is larger."""
     stiffness = element_stiffness(poisson)
@@ -122,7 +135,7 @@ class Cycle:
 
     def __init__(self, modulus: Array, fixed: Array, poisson: float) -> None:
         """Build the levels; ``modulus`` over its largest, ``fixed`` bool of shape (z, y, 3, x)."""
-        self.blocks = mode_blocks(poisson).astype(np.float32)
+        self.constants = mode_constants(poisson).astype(np.float32)
         self.poisson = poisson
         high = 1.02 * largest_eigenvalue(poisson)  # the float32 operator may lie a little above
         self.middle, self.half = 0.5 * high * (1.0 + 1.0 / SPAN), 0.5 * high * (1.0 - 1.0 / SPAN)
@@ -165,28 +178,32 @@ class Cycle:
         return modulus, coarse, spring.reshape(shape)
 
     def _factorise(self, level: Level, fixed: Array) -> None:
-        """Factorise the coarsest operator in float64."""
-        free = np.flatnonzero(level.inverse > 0.0)
-        z, y, x = np.nonzero(level.modulus)
+        """Factorise the coarsest operator in float64, as a band: the longest axis counts slowest."""
         place = np.arange(fixed.size).reshape(fixed.shape)
-        index = np.concatenate([place[z + a, y + b, :, x + c] for a, b, c in CORNERS], axis=1)
-        values = level.modulus[z, y, x].astype(float)[:, None, None] * element_stiffness(self.poisson)
-        rows, columns = np.repeat(index, 24, axis=1), np.tile(index, (1, 24))
-        matrix = sparse.csc_matrix((values.reshape(-1), (rows.reshape(-1), columns.reshape(-1))), (fixed.size, fixed.size))
-        matrix = matrix[free][:, free]
-        extra = SHIFT * matrix.diagonal()
-        if level.spring is not None:
-            extra = extra + level.spring[free]
-        factor = splu((matrix + sparse.diags(extra)).tocsc())
-        level.direct = (free, factor)
+        longest = np.argsort([-fixed.shape[0], -fixed.shape[1], -fixed.shape[3]], kind="stable")
+        order = place.transpose(0, 1, 3, 2).transpose(*longest, 3).reshape(-1)
+        free = order[level.inverse[order] > 0.0]
+        of = np.full(fixed.size, -1)
+        of[free] = np.arange(len(free))
+        z, y, x = np.nonzero(level.modulus)
+        index = of[np.concatenate([place[z + a, y + b, :, x + c] for a, b, c in CORNERS], axis=1)]
+        lowest = np.where(index < 0, len(free), index).min(1, initial=len(free))
+        band = np.zeros((len(free), max(1, 1 + int((index.max(1, initial=-1) - lowest).max(initial=0)))))
+        band_kernels.assemble(band, index, level.modulus[z, y, x].astype(float), element_stiffness(self.poisson))
+        extra = SHIFT * band[:, 0]
+        band[:, 0] += extra if level.spring is None else extra + level.spring[free]
+        band_kernels.factorise(band)
+        level.direct = (free, band)
 
     def run(self, at: int = 0) -> Array:
         """Return the answer of one V cycle to the right-hand side ``levels[at].f``."""
         here = self.levels[at]
         if here.direct is not None:
-            free, factor = here.direct
+            free, band = here.direct
+            answer = here.f[free].astype(np.float64)
+            band_kernels.substitute(band, answer)
             here.u[:] = 0.0
-            here.u[free] = factor.solve(here.f[free].astype(np.float64))
+            here.u[free] = answer
             return here.u
         below = self.levels[at + 1]
         self._smooth(here, from_zero=True)
@@ -200,7 +217,7 @@ class Cycle:
         return here.u
 
     def _operate(self, level: Level) -> None:
-        kernels.apply(level.u, level.q, level.modulus.reshape(-1), level.rows, level.spans, self.blocks, level.n)
+        stiffness_kernels.apply(level.u, level.q, level.modulus.reshape(-1), level.rows, level.spans, self.constants, level.n)
         if level.spring is not None:
             kernels.add_springs(level.q, level.u, level.spring, level.spans)
 

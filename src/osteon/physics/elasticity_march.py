@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from osteon.physics import elasticity_kernels as kernels
-from osteon.physics.elasticity_levels import Cycle, mode_blocks
+from osteon.physics import elasticity_stiffness_kernels as stiffness_kernels
+from osteon.physics.elasticity_levels import Cycle, mode_constants
 
 if TYPE_CHECKING:
     from osteon.physics.elasticity import Model
@@ -19,6 +20,7 @@ Observe = Callable[[int, float], None]
 Reach = Callable[[float], float]
 RESTARTS = 6  # recursion and true residual drift apart at high contrast; so often CG begins anew
 BALANCE = 10.0  # times the tolerance: imbalance of the reactions above which a small residual is not believed
+UNSETTLED = 0.1  # times the share of the energy that the last step has changed: counts like an imbalance
 NO_FORCE = 1e-7  # of the forces that would move the supports alone: reactions below it are none
 
 
@@ -40,7 +42,7 @@ class System:
         self.inverse = self.cycle.levels[0].inverse  # 0 where nothing moves
         self.active = (self.inverse > 0.0) | self.fixed
         self.rows, self.spans = self.cycle.levels[0].rows, self.cycle.levels[0].spans
-        self.blocks = mode_blocks(model.poisson)
+        self.constants = mode_constants(model.poisson)
         self.sums = np.zeros(self.shape[0])
         self.floor = (0.0, 0.0)
 
@@ -55,7 +57,7 @@ class System:
 
     def apply(self, u: Array, y: Array) -> None:
         """Write K u to y, supports included."""
-        kernels.apply(u, y, self.modulus.reshape(-1), self.rows, self.spans, self.blocks, self.n)
+        stiffness_kernels.apply(u, y, self.modulus.reshape(-1), self.rows, self.spans, self.constants, self.n)
 
     def imbalance(self, u: Array, y: Array, b: Array) -> float:
         """Return the defect of equilibrium, y = K u: of the forces' sum over their magnitudes, or of their work, the larger.
@@ -92,7 +94,7 @@ def march(
     system.floor = (least, least * float(np.abs(given).max()))
     kernels.defect(r, b, system.inverse, system.spans)
     size = math.sqrt(system.dot(r, r))
-    iterations, before, wanted, goal = 0, math.inf, math.inf, math.inf
+    iterations, before, wanted, goal, step = 0, math.inf, math.inf, math.inf, 0.0
     for tries in range(RESTARTS + 1):
         system.apply(u, y)
         imbalance = system.imbalance(u, y, b)
@@ -103,24 +105,29 @@ def march(
         residual = math.sqrt(system.dot(r, r)) / size
         if not tries:
             wanted = goal = tolerance(residual) if callable(tolerance) else tolerance
-        balance = allowed * wanted / max(imbalance, 1e-300)
+        unsettled = UNSETTLED * step / max(abs(system.dot(u, y)), system.floor[1], 1e-300)
+        balance = allowed * wanted / max(imbalance, unsettled, 1e-300)
         if (residual <= wanted and balance >= 1.0) or iterations >= most or not residual < before or tries == RESTARTS:
             break
         if residual <= goal:  # a stiff plate hides the forces of soft bone in its residual; their equilibrium does not
             goal *= min(0.3, max(0.01, 0.5 * balance))
         before = residual if iterations else math.inf
-        iterations += _conjugate_gradients(system, u, r, goal * size, size, (iterations, most), observe)
+        count, step = _conjugate_gradients(system, u, r, goal * size, size, (iterations, most), observe)
+        iterations += count
     return iterations, residual, imbalance
 
 
 def _conjugate_gradients(
     system: System, u: Array, r: Array, goal: float, size: float, done: tuple[int, int], observe: Observe | None
-) -> int:
-    """Conjugate gradients until the recursion is below 0.9 of the goal; u and r in place; return their number."""
+) -> tuple[int, float]:
+    """Conjugate gradients until the recursion is below 0.9 of the goal; u and r in place.
+
+    Return their number and twice the energy that the last one has changed (0 where one alone sufficed: the cycle was exact).
+    """
     fine = system.cycle.levels[0]
     p, q = np.zeros(system.size), np.zeros(system.size)
     norm = math.sqrt(system.dot(r, r))
-    scale, before, count = 1.0 / norm, 0.0, 0
+    scale, before, count, step = 1.0 / norm, 0.0, 0, 0.0
     fine.f[:] = r * scale
     while done[0] + count < done[1]:
         z = system.cycle.run()
@@ -134,7 +141,7 @@ def _conjugate_gradients(
         if not curvature > 0.0:
             break
         kernels.advance(u, r, p, q, system.inverse, rz / curvature, scale, fine.f, system.sums, system.spans)
-        norm, count = math.sqrt(float(system.sums.sum())), count + 1
+        norm, count, step = math.sqrt(float(system.sums.sum())), count + 1, (rz / curvature) * rz
         if observe is not None:
             observe(done[0] + count, norm / size)
         if norm <= 0.9 * goal or not math.isfinite(norm):
@@ -143,4 +150,4 @@ def _conjugate_gradients(
         if norm * scale < 1e-3:
             fine.f *= np.float32(1.0 / (norm * scale))
             scale = 1.0 / norm
-    return count
+    return count, step if count > 1 else 0.0
