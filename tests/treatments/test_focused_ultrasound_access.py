@@ -18,7 +18,7 @@ from osteon.space.volume import Grid, Volume
 from osteon.tissue.acoustics import acoustic_map
 from osteon.treatments.catalog import treatment
 from osteon.treatments.focused_ultrasound import access, access_kernels
-from osteon.treatments.focused_ultrasound.access import look_along, search_window, site_facts
+from osteon.treatments.focused_ultrasound.access import elements_on, look_along, search_window, site_facts
 from osteon.treatments.focused_ultrasound.access_looks import (
     array_parts,
     critical_angle_deg,
@@ -28,6 +28,7 @@ from osteon.treatments.focused_ultrasound.access_looks import (
     skin_critical_deg,
 )
 from osteon.treatments.focused_ultrasound.access_scene import number, values
+from osteon.treatments.focused_ultrasound.beam import ArrayPose
 from osteon.treatments.focused_ultrasound.transducer import transducer
 from osteon.treatments.focused_ultrasound.visibility import pose, visible, way_of
 
@@ -127,6 +128,18 @@ def test_half_a_plate_of_other_bone_hides_half_of_the_array():
     found = seen_along(block(half=91.0, hu=plate))  # voxels on odd millimetres: the edge of the plate is that of a voxel
     assert found.visible == pytest.approx(0.5, abs=0.03)
     assert found.lost["other bone"] == pytest.approx(0.5, abs=0.03)
+
+
+def test_elements_behind_half_a_plate_are_off_and_stand_on_its_side():
+    plate = fill(lambda p: (p[0] > 0) & (np.abs(p[1] - 40) < 5), 900.0)
+    axis = (0.0, -1.0, 0.0)
+    on = elements_on(scene_of(block(half=91.0, hu=plate), LESION, [EXABLATE]), EXABLATE, (0.0, 0.0, 0.0), axis)
+    device = transducer(EXABLATE)
+    assert on.shape == (len(device.source.centres_m),)
+    assert on.mean() == pytest.approx(0.5, abs=0.03)
+    places = ArrayPose.aimed((0.0, 0.0, 0.0), axis, 1e3 * device.radius_m).to_mm(device.source.centres_m)
+    assert places[~on][:, 0].min() > -2.0
+    assert places[on][:, 0].max() < 2.0
 
 
 STOPS = {

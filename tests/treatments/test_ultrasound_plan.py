@@ -6,6 +6,7 @@ in what ends the plan.
 """
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,10 +14,12 @@ import pytest
 from osteon.errors import InputError
 from osteon.jobs import Serial
 from osteon.space.anatomy import Field
-from osteon.treatments.base import Asked
-from osteon.treatments.focused_ultrasound import planned, session_response
+from osteon.treatments.base import Asked, Ended
+from osteon.treatments.focused_ultrasound import planned, second, session_response
 from osteon.treatments.focused_ultrasound.planned import choose, plan_scheme, session_grid
 from osteon.treatments.focused_ultrasound.proposal import proposal_of
+from osteon.treatments.focused_ultrasound.second import other_of
+from osteon.treatments.focused_ultrasound.session_power import power_of
 from ultrasound_patient import BONE, DEVICE, LESION, QUICK, patient
 
 LETHAL = 240.0
@@ -165,6 +168,28 @@ def test_an_approach_can_be_asked_for(intact):
     assert why.startswith("asked for")
     with pytest.raises(InputError, match="sideways"):
         choose(intact.ways, "sideways")
+
+
+def test_places_that_one_approach_cannot_treat_are_tried_by_the_other(monkeypatch, intact):
+    first = intact.way.approach.name
+    other = other_of(intact.ways, intact.chosen)
+    assert {first, other.name} == {"direct", "near-target"}
+
+    def power(setup, response, goal="cem43", partial=False):
+        found = power_of(setup, response, goal, partial)
+        return found if response.aim.approach == other.name else replace(found, ended=Ended("limit", "too hot"))
+
+    monkeypatch.setattr(second, "power_of", power)
+    found = scheme_of(radius_mm=3.0)
+    assert {s.aim.approach for s in found.session.shots} == {other.name}
+    for dosed in found.session.dosed:
+        behind = np.dot(np.subtract(dosed.aim.focus_mm, dosed.aim.spot_mm), dosed.aim.beam)
+        assert behind == pytest.approx(10.0 if other.name == "near-target" else 0.0, abs=1e-6)
+
+
+def test_the_tumour_has_no_other_approach(intact):
+    names = [w.approach.name for w in intact.ways]
+    assert other_of(intact.ways, names.index("trans-soft-tissue")) is None
 
 
 def test_the_box_holds_the_cone_and_stays_in_the_image(intact):

@@ -30,10 +30,11 @@ from osteon.treatments.focused_ultrasound.bands import FEWEST, Influence, Sample
 from osteon.treatments.focused_ultrasound.bone_face import Face, face_of
 from osteon.treatments.focused_ultrasound.lattice import bare_share, lattice
 from osteon.treatments.focused_ultrasound.scheme import Cut, Scheme, Way
+from osteon.treatments.focused_ultrasound.second import Tried, other_of, second_try
 from osteon.treatments.focused_ultrasound.session import BELIEF, Session, plan_session
 from osteon.treatments.focused_ultrasound.session_response import BODY_C, FINE_MM, respond_all
 from osteon.treatments.focused_ultrasound.session_run import Expected
-from osteon.treatments.focused_ultrasound.session_setup import prepare
+from osteon.treatments.focused_ultrasound.session_setup import Setup, prepare
 from osteon.treatments.focused_ultrasound.shots import Aim
 from osteon.treatments.focused_ultrasound.transducer import devices, transducer
 from osteon.treatments.focused_ultrasound.ways import Patient, Stand, places_of, try_ways
@@ -240,25 +241,13 @@ def _in_full(ask: _Ask, run: Executor, tell: Watcher) -> Scheme:
     patient, way = ask.patient, ask.way
     at, weights = places_of(patient, way)
     aims = lattice(patient.box, patient.lesion, way.approach.name, way.cell_mm, patient.axis, patient.bone, face=patient.face)
-    standing = {aim.id: patient.stand(aim) for aim in aims}
-    poses, on = {k: s.pose for k, s in standing.items()}, {k: s.on for k, s in standing.items()}
-    left_out = {name: stand.why for name, stand in standing.items() if stand.why}
-    stands = [a for a in aims if a.id not in left_out]
-    if not stands:
+    mine = places.shares(aims, at, 0.5 * way.cell_mm[0])
+    setup = prepare(patient.box, patient.sound, patient.device, list(aims), **patient.options)
+    tried = _responses(ask, setup, aims, mine, run, tell)
+    responses, standing, left_out = tried.responses, tried.standing, dict(tried.failed)
+    if not responses:
         return _empty(ask.window, "; ".join(dict.fromkeys(left_out.values())), ask.ways, patient.box)
-    setup = prepare(patient.box, patient.sound, patient.device, list(stands), **patient.options)
-    on_s, off_s = patient.times_s
-    text = f"simulating {len(stands)} sonications"
-    tell(text, 0.15)
-    made = respond_all(
-        setup, stands, on_s, off_s, poses=poses, on=on, executor=run, failed=left_out,
-        done=lambda n: tell(text, 0.15 + 0.6 * n / len(stands)),
-    )  # fmt: skip
-    stands = [a for a in stands if a.id not in left_out]
-    if not stands:
-        return _empty(ask.window, "; ".join(dict.fromkeys(left_out.values())), ask.ways, patient.box)
-    mine = places.shares(stands, at, 0.5 * way.cell_mm[0])
-    responses = [places.targeted(r, mine[r.aim.id]) for r in made]
+    stands, (on_s, off_s) = [r.aim for r in responses], patient.times_s
     target = target_volume(patient, at)
     session = plan_session(
         patient.box, patient.sound, patient.device, stands, on_s=on_s, off_s=off_s, setup=setup, responses=responses,
@@ -275,7 +264,7 @@ def _in_full(ask: _Ask, run: Executor, tell: Watcher) -> Scheme:
         tell(f"{ask.samples} draws of one sonication", 0.93)
         power = next(s.power_w for s in session.shots if s.aim.id == shown.id and not s.test)
         sampled = sample_sonication(
-            patient.box, patient.device.name, shown, poses[shown.id], power, on_s, off_s, places_mm=mine[shown.id],
+            patient.box, patient.device.name, shown, standing[shown.id].pose, power, on_s, off_s, places_mm=mine[shown.id],
             count=ask.samples, seed=ask.seed, executor=run,
         )  # fmt: skip
         moved = with_miss(sampled, patient.axis)
@@ -285,10 +274,29 @@ def _in_full(ask: _Ask, run: Executor, tell: Watcher) -> Scheme:
     session = replace(session, measures={**session.measures, **alone}, expected=tuple(_warm(e) for e in session.expected))
     least = min(responses, key=lambda r: BELIEF.index(r.trust))
     return Scheme(
-        patient.device.name, ask.window, tuple(ask.ways), ask.chosen, ask.why, patient.box, target, at, session, poses, left_out,
+        patient.device.name, ask.window, tuple(ask.ways), ask.chosen, ask.why, patient.box, target, at, session,
+        {name: stand.pose for name, stand in standing.items()}, left_out,
         drawn, shown.id if shown is not None else "", sampled, influences, _grids(patient, drawn), least.trust, least.sentences,
         (*_bare(ask), *session.notes), session.ended,
     )  # fmt: skip
+
+
+def _responses(ask: _Ask, setup: Setup, aims: Sequence[Aim], mine: Mapping[str, Array], run: Executor, tell: Watcher) -> Tried:
+    """Return the response to every aim that the array can stand for, what cannot be given tried again by the other approach."""
+    patient = ask.patient
+    standing = {aim.id: patient.stand(aim) for aim in aims}
+    failed = {name: stand.why for name, stand in standing.items() if stand.why}
+    stands, (on_s, off_s) = [a for a in aims if a.id not in failed], patient.times_s
+    text = f"simulating {len(stands)} sonications"
+    tell(text, 0.15)
+    made = respond_all(
+        setup, stands, on_s, off_s, poses={k: s.pose for k, s in standing.items()}, on={k: s.on for k, s in standing.items()},
+        executor=run, failed=failed, done=lambda n: tell(text, 0.15 + 0.45 * n / len(stands)),
+    )  # fmt: skip
+    first = Tried([places.targeted(r, mine[r.aim.id]) for r in made], standing, failed)
+    other = other_of(ask.ways, ask.chosen)
+    again = "trying places again by the other approach"
+    return second_try(patient, other, setup, aims, first, mine, run, lambda n: tell(again, 0.6 + 0.15 * min(n / 20, 1.0)))
 
 
 def target_volume(patient: Patient, at_mm: Array) -> Volume:
