@@ -133,6 +133,7 @@ def test_the_coarse_run_is_the_plans_run_at_the_same_settings(nominal, monkeypat
     media = acoustic_media(acoustic_map(anatomy, 5e5), sampled.BONE_STEPS)
     step_mm = 1e3 * min(1500.0, sampled._slowest(media)) / 5e5 / sampled.POINTS
     options = {"bone_steps": sampled.BONE_STEPS, "spacing_mm": step_mm, "most_sweeps": sampled.SWEEPS}
+    options["beyond_mm"] = sampled.BEYOND_MM
     setup, response = planned(anatomy, sampled.FINE_MM, monkeypatch, **options)
     assert max(abs(d) for d in compared(nominal, response)) <= 0.03
     assert nominal["absorbed_w"] == pytest.approx(POWER * response.absorbed_w, rel=0.03)

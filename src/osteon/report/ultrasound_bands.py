@@ -75,7 +75,11 @@ def _mover(one: Influence) -> str:
 
 
 def constant_words(name: str) -> str:
-    """Return the name of a constant as the table of constants shows it."""
+    """Return the name of a constant as the table of constants shows it; how the focus misses stands in no table."""
+    from osteon.treatments.focused_ultrasound.sampled import NAMES
+
+    if name.startswith("focus_") and name in NAMES:
+        return NAMES[name]
     return name.replace("_", " ").replace(".", ", ")
 
 

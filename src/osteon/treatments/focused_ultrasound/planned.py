@@ -179,7 +179,8 @@ def choose(ways: Sequence[Way], wanted: str = "") -> tuple[int | None, str]:
         said = f"{way.approach.name}: {way.approach.reason}"
         if others:
             said += "; " + "; ".join(
-                f"{w.approach.name} would do too, with {w.energy_j / max(way.energy_j, 1e-9):.2g} times the energy"
+                f"{w.approach.name} would do too, with {w.sonications} instead of {way.sonications} sonications and "
+                f"{w.energy_j / max(way.energy_j, 1e-9):.2g} times the energy"
                 for w in others
             )
         return open_[0], said
