@@ -5,6 +5,7 @@ import pytest
 
 from osteon.physics.lines import Line
 from osteon.physics.potential import potential
+from osteon.treatments.radiofrequency.electrode import Electrode
 from osteon.treatments.radiofrequency.metal import metal_of
 
 H = 5e-4
@@ -64,3 +65,37 @@ def test_what_the_wall_takes_is_missing_in_the_voxels_and_nowhere_else():
     assert less.power_w + less.wall_w == pytest.approx(all_of_it.power_w, rel=1e-6)
     assert less.resistance_ohm == pytest.approx(all_of_it.resistance_ohm, rel=1e-6)
     assert less.balance < 1e-6
+
+
+def test_a_bevel_conducts_as_the_arc_of_wall_that_its_cut_leaves():
+    """Half way along the bevel half of the wall is left, as wide a conductor as a circle of a/sqrt(2)."""
+    bevelled = Electrode("monopolar", 0.8, ((0.0, 10.0),), bevel_mm=4.0)
+    assert bevelled.radius_at(np.array([2.0, 4.0, 9.0])) == pytest.approx([0.8 / np.sqrt(2.0), 0.8, 0.8])
+    radii = tuple(1e-3 * bevelled.radius_at(np.linspace(0.0, 10.0, 101)))
+    start, end = (15 * H, 15 * H, 15 * H), (35 * H, 15 * H, 15 * H)
+    thermal = (np.full(SHAPE, 0.5, np.float32), np.full(SHAPE, 3.7e6, np.float32))
+    one = metal_of(Line(start, end, radii), thermal, H, 1e-6, 5e-6)
+    behind = np.linalg.norm(one.rows.centre_m - np.array(start), axis=1) * 1e3
+    assert one.rows.radius_m * 1e3 == pytest.approx(bevelled.radius_at(behind), abs=0.02)
+    field = 37.0 + 40.0 * np.exp(-behind)
+    _, gives = one.wall(field, np.zeros(len(field)))
+    assert abs(gives.sum()) < 1e-9 * np.abs(gives).sum()
+    matrix = np.diag(one.conductance) @ np.linalg.inv(one.spread)
+    between = -np.diag(matrix, 1) * float(one.rows.length_m[0]) ** 2
+    middle = 0.5 * (behind[1:] + behind[:-1])
+    assert np.interp([2.0, 6.0], middle, between) == pytest.approx([0.5 * 5e-6, 5e-6], rel=0.01)
+
+
+def test_the_arc_of_a_cut_tube_has_the_capacity_that_its_radius_stands_for():
+    """Log capacity of an arc by charges on it, against a sin(alpha/2)."""
+    for share in (0.25, 0.5, 0.9):
+        half = np.arccos(1.0 - 2.0 * share)
+        n = 400
+        angle = half * np.cos((np.arange(n) + 0.5) * np.pi / n)  # denser towards the edges
+        points = np.exp(1j * angle)
+        apart = np.abs(points[:, None] - points[None, :])
+        width = half * np.abs(np.sin((np.arange(n) + 0.5) * np.pi / n)) * np.pi / n
+        apart[np.diag_indices(n)] = width / (2.0 * np.e)  # of a charged element on its own middle
+        charge = np.linalg.solve(-np.log(apart), np.ones(n))
+        capacity = np.exp(-1.0 / charge.sum())
+        assert capacity == pytest.approx(np.sin(half / 2.0), rel=0.01)

@@ -3,7 +3,8 @@
 Set beforehand: muscle of the tables without blood flow, tips of 10 mm, edge of the lesion where 50 °C was reached (the paper
 infers temperature from photographs; which one is not in its abstract). Each ratio must lie in the published range, widened on
 either side by 20 % of its midpoint. The tissue begins at 22 °C as in ``rfa-exvivo``; at the first run it began at 37 °C, which
-the abstract does not say either. Lesions by 60 °C, and where tissue has turned white, stand beside.
+the abstract does not say either; and the cannulae were blunt, where the abstract calls them sharp. Lesions by 60 °C, and where
+tissue has turned white, stand beside.
 """
 
 from __future__ import annotations
@@ -116,6 +117,8 @@ ASSUMPTIONS = (
     "Muscle of the tables without blood flow, from 22 °C; the abstract names neither the tissue nor its temperature.",
     "The lesion ends where 50 °C was reached; the abstract says only that temperature was inferred from photographs.",
     "Tips of 10 mm; the published ranges run over tips of 5 to 15 mm.",
+    "A bevel of 20 degrees: the abstract says sharp cannulae, and no angle.",
+    "The thermocouple is as warm as the metal of the last millimetre, in every gauge.",
 )
 
 

@@ -18,6 +18,8 @@ from osteon.treatments.base import NeedlePose
 from osteon.treatments.needles import device_values
 
 SAMPLED = ("geometry", "cooling")  # parts of a device whose spread a draw samples
+POINT = 1e-3  # of a bevel's length: there its point is as thin as is computed
+PER_MM = 10  # points per mm at which the radius of a bevel is given
 Kind = Literal["monopolar", "bipolar"]
 
 
@@ -58,6 +60,8 @@ class Electrode:
         Expandable tines that start at the tip.
     shaft_mm : float
         Usable length.
+    bevel_mm : float
+        Length of the slanted cut of a sharp cannula, from its point on; 0: blunt.
     """
 
     kind: Kind
@@ -66,6 +70,7 @@ class Electrode:
     cooling: Cooling | None = None
     tines: Tines | None = None
     shaft_mm: float = 150.0
+    bevel_mm: float = 0.0
 
     def __post_init__(self) -> None:
         wanted = 2 if self.kind == "bipolar" else 1
@@ -83,6 +88,16 @@ class Electrode:
     def active_mm(self) -> float:
         """From the tip to the end of the last contact [mm]."""
         return self.contacts[-1][1]
+
+    def radius_at(self, behind_mm: Array) -> Array:
+        r"""Return the radius of the round conductor that carries as much current as the shaft so far behind the tip [mm].
+
+        A slanted cut leaves an arc of the tube's wall. The logarithmic capacity of an arc of half-angle :math:`\alpha` is
+        :math:`a \sin(\alpha/2)`; at the height :math:`2 a z / L` of a plane cut that is :math:`a \sqrt{z/L}`.
+        """
+        if self.bevel_mm <= 0.0:
+            return np.full(np.shape(behind_mm), self.radius_mm)
+        return np.asarray(self.radius_mm * np.sqrt(np.clip(behind_mm / self.bevel_mm, POINT, 1.0)))
 
 
 def electrode_of(device: Mapping[str, Any], constants: Constants, name: str) -> Electrode:
@@ -116,7 +131,8 @@ def electrode_of(device: Mapping[str, Any], constants: Constants, name: str) -> 
             round(number("geometry.tine_count")), number("geometry.tine_length"), number("geometry.tine_radius"),
             number("geometry.tine_angle"),
         )  # fmt: skip
-    return Electrode(kind, radius, contacts, cooling, tines, float(device["usable_length_mm"]["value"]))
+    bevel = 2.0 * radius / math.tan(math.radians(number("geometry.bevel"))) if "geometry.bevel" in values else 0.0
+    return Electrode(kind, radius, contacts, cooling, tines, float(device["usable_length_mm"]["value"]), bevel)
 
 
 def along(pose: NeedlePose, behind_mm: float) -> Array:
@@ -124,8 +140,11 @@ def along(pose: NeedlePose, behind_mm: float) -> Array:
     return np.asarray(np.array(pose.tip_mm) - behind_mm * np.array(pose.direction))
 
 
-def line_between(grid: Grid, start_mm: Array, end_mm: Array, radius_mm: float) -> Line | None:
-    """Return the part of a straight line that lies on the grid, in metres of its voxels; None where nothing does."""
+def line_between(grid: Grid, start_mm: Array, end_mm: Array, radius_mm: float | Array) -> Line | None:
+    """Return the part of a straight line that lies on the grid, in metres of its voxels; None where nothing does.
+
+    Several radii stand at equally spaced points of a line that lies wholly on the grid.
+    """
     h = float(np.mean(grid.spacing_mm)) * 1e-3
     a, b = (np.asarray(grid.to_index(np.asarray(p)[None]))[0] for p in (start_mm, end_mm))
     low, high, way = 0.0, 1.0, b - a
@@ -139,7 +158,8 @@ def line_between(grid: Grid, start_mm: Array, end_mm: Array, radius_mm: float) -
     if high - low <= 1e-9:
         return None
     start, end = ((a + t * way) * h for t in (low, high))
-    return Line(_triple(start), _triple(end), radius_mm * 1e-3)
+    radius = radius_mm * 1e-3
+    return Line(_triple(start), _triple(end), tuple(radius.tolist()) if isinstance(radius, np.ndarray) else radius)
 
 
 def _triple(point: Array) -> tuple[float, float, float]:
@@ -164,7 +184,7 @@ def conductors(electrode: Electrode, pose: NeedlePose, grid: Grid) -> list[tuple
     volts = (1.0,) if electrode.kind == "monopolar" else (0.5, -0.5)
     found = []
     for (begin, end), volt in zip(electrode.contacts, volts):
-        line = line_between(grid, along(pose, begin), along(pose, end), electrode.radius_mm)
+        line = line_between(grid, along(pose, begin), along(pose, end), _radii(electrode, begin, end))
         if line is None or abs(_length_mm(line) - (end - begin)) > 1e-3 * (end - begin):
             _outside(pose)
         assert line is not None
@@ -177,6 +197,13 @@ def conductors(electrode: Electrode, pose: NeedlePose, grid: Grid) -> list[tuple
         assert line is not None
         found.append((line, 1.0))
     return found
+
+
+def _radii(electrode: Electrode, begin_mm: float, end_mm: float) -> float | Array:
+    """Return the radius of a contact [mm], at equally spaced points where a bevel reaches into it."""
+    if begin_mm >= electrode.bevel_mm:
+        return electrode.radius_mm
+    return electrode.radius_at(np.linspace(begin_mm, end_mm, math.ceil(PER_MM * (end_mm - begin_mm)) + 1))
 
 
 def _outside(pose: NeedlePose) -> None:

@@ -56,6 +56,15 @@ class Metal:
         return wall, (wall - driven) * self.conductance * self.rows.length_m
 
 
+def _radii(contact: lines.Line, behind_m: float) -> float | tuple[float, ...]:
+    """Return the radius from so far behind the contact to its tip, at equally spaced points where it changes."""
+    if isinstance(contact.radius_m, float):
+        return contact.radius_m
+    points = np.linspace(behind_m + contact.length_m, 0.0, math.ceil((behind_m / contact.length_m + 1.0) * len(contact.radius_m)))
+    known = np.linspace(0.0, contact.length_m, len(contact.radius_m))
+    return tuple(np.interp(points, known, contact.radius_m).tolist())
+
+
 def metal_of(contact: lines.Line, thermal: tuple[Array, Array], spacing_m: float, step_s: float, conduction: float) -> Metal:
     """Return the metal behind a contact that begins at the tip.
 
@@ -68,7 +77,7 @@ def metal_of(contact: lines.Line, thermal: tuple[Array, Array], spacing_m: float
     spacing_m, step_s : float
         Voxel edge [m]; time between two looks [s].
     conduction : float
-        k_m A [W m/K].
+        k_m A of the whole cross-section [W m/K]; a bevel has the share of the wall that its cut leaves.
     """
     start, end = np.array(contact.start_m), np.array(contact.end_m)
     segment = contact.length_m / max(1, math.ceil(2.0 * contact.length_m / spacing_m - 1e-9))
@@ -76,7 +85,8 @@ def metal_of(contact: lines.Line, thermal: tuple[Array, Array], spacing_m: float
     along = (end - start) / contact.length_m
     z, y, x = end + more * segment * along
     shape = thermal[0].shape
-    rows = lines.weights(lines.Line((float(z), float(y), float(x)), contact.start_m, contact.widest_m), shape, spacing_m)
+    shaft = lines.Line((float(z), float(y), float(x)), contact.start_m, _radii(contact, more * segment))
+    rows = lines.weights(shaft, shape, spacing_m)
     order = np.argsort(np.linalg.norm(rows.centre_m - start, axis=1), kind="stable")
     rows = lines.Weights(
         *(getattr(rows, name)[order] for name in ("index", "weight", "length_m", "r_eff_m", "centre_m", "radius_m"))
@@ -84,12 +94,7 @@ def metal_of(contact: lines.Line, thermal: tuple[Array, Array], spacing_m: float
     k, capacity = (lines.average(a, rows) for a in thermal)
     conductance = lines.log_conductance(k, rows)
     slowed = lines.over_step(conductance, capacity, lines.width_m(contact, spacing_m), step_s)
-    n, length = len(slowed), float(rows.length_m[0])
-    between = conduction / length**2
-    matrix = np.diag(slowed)
-    for i in range(n - 1):
-        matrix[i, i] += between
-        matrix[i + 1, i + 1] += between
-        matrix[i, i + 1] -= between
-        matrix[i + 1, i] -= between
+    wall = 2.0 / math.pi * np.arcsin(np.minimum(rows.radius_m / contact.widest_m, 1.0))  # share that a slanted cut leaves
+    between = conduction * 0.5 * (wall[1:] + wall[:-1]) / float(rows.length_m[0]) ** 2
+    matrix = np.diag(slowed + np.append(between, 0.0) + np.append(0.0, between)) - np.diag(between, 1) - np.diag(between, -1)
     return Metal(rows, np.linalg.solve(matrix, np.diag(slowed)), slowed, 0.5 / conductance)
