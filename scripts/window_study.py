@@ -19,7 +19,7 @@ from osteon.io import images
 from osteon.report.window_figures import sound_window_figure
 from osteon.space.anatomy import Anatomy, structure
 from osteon.treatments.focused_ultrasound.access import search_window
-from osteon.treatments.focused_ultrasound.planned import clinical_devices
+from osteon.treatments.focused_ultrasound.transducer import clinical_devices
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("OSTEON_SHARED", ROOT.parent / "shared"))

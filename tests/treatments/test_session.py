@@ -113,7 +113,7 @@ def test_fine_voxels_take_the_tissue_of_the_voxel_that_holds_them_also_in_a_turn
     grid = Grid.box(np.array([-5.0, 3.0, 8.0]), np.array([25.0, 30.0, 33.0]), 1.5, turn)
     marks = np.arange(np.prod(grid.shape)).reshape(grid.shape)
     middle = grid.to_mm(np.array([8.0, 9.0, 10.0]))
-    small = box_grid(grid, middle)
+    small = box_grid(grid, middle, session_response.FINE_MM)
     places = small.to_mm(np.argwhere(np.ones(small.shape, bool)).astype(float))
     inside = grid.contains(places)
     index = np.rint(grid.to_index(places[inside])).astype(int)
@@ -124,7 +124,7 @@ def test_fine_voxels_take_the_tissue_of_the_voxel_that_holds_them_also_in_a_turn
 def test_film_of_air_keeps_its_conductance_on_finer_voxels():
     anatomy, sound, device = slab(3.0)
     setup = prepare(anatomy, sound, device, [aim_at()], **QUICK)
-    small = box_grid(anatomy.grid, np.array([28.5, 28.5, 12.0]))
+    small = box_grid(anatomy.grid, np.array([28.5, 28.5, 12.0]), session_response.FINE_MM)
     fine = session_response.sampled(setup.tissue, small)
     air, coarse = fine.is_label("air"), setup.tissue.is_label("air")
     assert air.any()

@@ -18,6 +18,8 @@ from osteon.errors import InputError
 from osteon.report.figures import WINDOW_LEVEL, WINDOW_WIDTH
 from osteon.report.planes import letter
 from osteon.space.volume import Array, Volume
+from osteon.treatments.focused_ultrasound.cuts import indices_of, planes_through
+from osteon.treatments.focused_ultrasound.scheme import Cut
 from osteon.treatments.focused_ultrasound.sonication import Sonication
 
 if TYPE_CHECKING:
@@ -122,47 +124,37 @@ def planes_of(sonication: Sonication, image: Volume | None = None) -> tuple[Beam
     image : Volume, optional
         CT in HU; without it the media's impedance is shown in grey.
     """
-    beam, axes = sonication.beam, sonication.emission.pose.axes
-    _, row, column = beam.index_of(np.asarray(sonication.emission.focus_mm))
-    row, column = (int(np.clip(i, 0, n - 1)) for i, n in ((row, beam.shape[1]), (column, beam.shape[2])))
-    focus = 1e3 * sonication.emission.pose.to_device(np.asarray(sonication.emission.focus_mm))
-    depth = 1e3 * (beam.corner_m[2] + np.arange(beam.shape[0]) * beam.spacing_m)
     made = []
-    for axis, count, at in ((0, beam.shape[2], (slice(None), row)), (1, beam.shape[1], (slice(None), slice(None), column))):
-        across = 1e3 * (beam.corner_m[axis] + np.arange(count) * beam.spacing_m)
-        right, down = axes[:, axis], axes[:, 2]
-        labels = sonication.labels.array[at]
+    for cut, at in zip(planes_through(sonication), indices_of(sonication), strict=True):
         if image is None:
-            grey, said = _impedance_grey(sonication, labels), "grey: impedance"
+            made.append(plane_of(cut, _impedance_grey(sonication, sonication.labels.array[at]), "grey: impedance"))
         else:
-            grey, said = _ct_grey(image, sonication, at), f"CT, L {WINDOW_LEVEL:.0f} W {WINDOW_WIDTH:.0f} HU"
-        letters = tuple(letter(d).translate(HEAD_FOOT) for d in (-right, right, -down, down))
-        made.append(
-            BeamPlane(
-                f"along the beam, {letters[0]} to {letters[1]}",
-                depth,
-                across,
-                sonication.amplitude_pa.array[at][:-1],
-                sonication.beam_heat_w_m3.array[at],
-                grey,
-                sonication.solid.array[at],
-                (float(focus[2]), float(focus[axis])),
-                (letters[0], letters[1], letters[2], letters[3]),
-                said,
-            )
-        )
+            made.append(plane_of(cut, *ct_grey(image, cut.places_mm())))
     return made[0], made[1]
+
+
+def plane_of(
+    cut: Cut, grey: Array | None, grey_words: str, temperature_c: Array | None = None, outlines: tuple[Outline, ...] = ()
+) -> BeamPlane:
+    """Return a cut with what lies beneath and over it; arguments as ``BeamPlane``."""
+    right, down = cut.pose.axes[:, cut.axis], cut.pose.axes[:, 2]
+    west, east, north, south = (letter(d).translate(HEAD_FOOT) for d in (-right, right, -down, down))
+    return BeamPlane(
+        f"along the beam, {west} to {east}", cut.depth_mm, cut.across_mm, cut.amplitude_pa, cut.heat_w_m3, grey, cut.solid,
+        cut.focus_mm, (west, east, north, south), grey_words, temperature_c, outlines,
+    )  # fmt: skip
+
+
+def ct_grey(image: Volume, places_mm: Array) -> tuple[Array, str]:
+    """Return a CT at some places as grey, 0 (black, also outside) to 1, and the words for it."""
+    values = np.nan_to_num(image.sample(places_mm, fill=-1000.0), nan=-1000.0)
+    grey = np.clip((values - WINDOW_LEVEL) / WINDOW_WIDTH + 0.5, 0, 1)
+    return np.asarray(grey), f"CT, L {WINDOW_LEVEL:.0f} W {WINDOW_WIDTH:.0f} HU"
 
 
 def _impedance_grey(sonication: Sonication, labels: Array) -> Array:
     impedance = np.array([m.density_kg_m3 * m.speed_m_s for m in sonication.media])
     return np.asarray(np.clip((impedance[labels] / 1e6 - 1.2) / 5.0, 0, 1))
-
-
-def _ct_grey(image: Volume, sonication: Sonication, at: tuple[Any, ...]) -> Array:
-    index = np.stack(np.meshgrid(*(np.arange(n) for n in sonication.beam.shape), indexing="ij", sparse=False), -1)[at]
-    values = image.sample(sonication.beam.cells.to_mm(index), fill=-1000.0)
-    return np.asarray(np.clip((values - WINDOW_LEVEL) / WINDOW_WIDTH + 0.5, 0, 1))
 
 
 def sections(planes: Sequence[BeamPlane], title: str, note: str = "", *, beside: bool = False) -> Figure:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from osteon.errors import OsteonError
 from osteon.planning.plan import Plan
 from osteon.report import words
-from osteon.treatments.focused_ultrasound.bands import Influence
+from osteon.treatments.focused_ultrasound.bands import HOTTEST, Influence
 from osteon.treatments.focused_ultrasound.scheme import Scheme
 from osteon.treatments.focused_ultrasound.session_response import BODY_C
 
-HOTTEST = "hottest:"  # an outcome of the draws: the hottest point of a structure
 LEAST_RISE_K = 0.5
 
 

@@ -9,12 +9,12 @@ from typing import Literal
 import numpy as np
 
 from osteon.errors import ImageError
+from osteon.physics import damage
 from osteon.planning.plan import TARGET, Plan
 from osteon.report import svg, words
-from osteon.report.figures import STYLES, WINDOW_LEVEL, WINDOW_WIDTH, Entry, Picture, Style, swatch
+from osteon.report.figures import STYLES, Entry, Picture, Style, swatch
 from osteon.report.graphs import Axis
-from osteon.report.planes import letter
-from osteon.report.sound_figures import HEAD_FOOT, BeamPlane, Outline, png_of, sections
+from osteon.report.sound_figures import BeamPlane, Outline, ct_grey, plane_of, png_of, sections
 from osteon.space.anatomy import Anatomy, Field, Structure
 from osteon.space.volume import Array, Volume
 from osteon.treatments.focused_ultrasound.scheme import Cut, Scheme
@@ -28,7 +28,6 @@ STATE_WORDS: dict[State, str] = {
     "not given": "not given",
 }
 SHORT_WORDS: dict[State, str] = {"given": "given", "part": "part of its places", "not given": "needed, not given"}
-DEAD_CEM43_MIN = 240.0
 DEAD = Style("#ffffff", "4 2", 1.6)
 SOLID = Style("#ffffff", "", 1.0)
 OUTLINED = ("nerve", "cord", "bowel", "vessel", "lung", "joint", "organ", "implant", "lesion")
@@ -72,19 +71,9 @@ def beam_planes(scheme: Scheme, plan: Plan, whole: Anatomy) -> tuple[BeamPlane, 
 
 
 def _plane(cut: Cut, plan: Plan, whole: Anatomy) -> BeamPlane:
-    places, axes = cut.places_mm(), cut.pose.axes
-    right, down = axes[:, cut.axis], axes[:, 2]
-    letters = tuple(letter(d).translate(HEAD_FOOT) for d in (-right, right, -down, down))
-    grey = None
-    if whole.image is not None:
-        values = whole.image.sample(places, fill=-1000.0)
-        grey = np.clip((np.nan_to_num(values, nan=-1000.0) - WINDOW_LEVEL) / WINDOW_WIDTH + 0.5, 0, 1)
-    temperature = _field(plan, Field.TEMPERATURE_C, places)
-    return BeamPlane(
-        f"along the beam, {letters[0]} to {letters[1]}", cut.depth_mm, cut.across_mm, cut.amplitude_pa, cut.heat_w_m3, grey,
-        cut.solid, cut.focus_mm, (letters[0], letters[1], letters[2], letters[3]),
-        f"CT, L {WINDOW_LEVEL:.0f} W {WINDOW_WIDTH:.0f} HU", temperature, _outlines(plan, whole, places),
-    )  # fmt: skip
+    places = cut.places_mm()
+    grey, said = ct_grey(whole.image, places) if whole.image is not None else (None, "")
+    return plane_of(cut, grey, said, _field(plan, Field.TEMPERATURE_C, places), _outlines(plan, whole, places))
 
 
 def _field(plan: Plan, field: Field, places: Array) -> Array | None:
@@ -103,7 +92,8 @@ def _outlines(plan: Plan, whole: Anatomy, places: Array) -> tuple[Outline, ...]:
         found.append(Outline("target of the plan", _share(target, places), STYLES["target"].colour, ":"))
     dose = _field(plan, Field.CEM43_MIN, places)
     if dose is not None:
-        dead = np.clip(np.nan_to_num(dose) / (2 * DEAD_CEM43_MIN), 0.0, 1.0)  # the edge lies where it is one half
+        lethal = damage.constants("cem43")["necrosis"].number
+        dead = np.clip(np.nan_to_num(dose) / (2 * lethal), 0.0, 1.0)  # the edge lies where it is one half
         found.append(Outline("CEM43 240 min", dead, DEAD.colour, "--", "temperature"))
     return tuple(o for o in found if o.inside.max() > 0.5)
 

@@ -25,7 +25,6 @@ from osteon.errors import SettingError
 from osteon.facts import Fact, Known, Origin, State, Unknown
 from osteon.space.anatomy import Anatomy, Structure
 from osteon.space.volume import Array
-from osteon.treatments.catalog import offered
 from osteon.treatments.focused_ultrasound import access_kernels as kernels
 from osteon.treatments.focused_ultrasound.access_looks import (
     ENDS,
@@ -40,7 +39,7 @@ from osteon.treatments.focused_ultrasound.access_looks import (
 )
 from osteon.treatments.focused_ultrasound.access_scene import CRITICAL, NAMES, SCAR_ID, Scene, cortex_points, number, tables
 from osteon.treatments.focused_ultrasound.target_site import not_outlined
-from osteon.treatments.focused_ultrasound.transducer import devices
+from osteon.treatments.focused_ultrasound.transducer import clinical_devices, devices
 
 Verdict = Literal["window", "no window", "cannot tell"]
 FACT = "acoustic_window"
@@ -115,6 +114,11 @@ class Window:
     def title(self) -> str:
         """The verdict, marked as a study where the label leaves the site out."""
         return f"{self.verdict} (study, not offered)" if self.not_offered else self.verdict
+
+    @property
+    def missed(self) -> tuple[bool, float]:
+        """Order of windows that no array finds: what cannot be told before what is not there, then the one that sees most."""
+        return self.verdict == "no window", -(self.best.visible if self.best else 0.0)
 
     def as_study(self, excluded: Sequence[str]) -> Window:
         """Return the window with what rules exclude the site, as ``select`` gave it; none leaves it as it is."""
@@ -254,14 +258,14 @@ def site_facts(anatomy: Anatomy, target: Structure) -> list[Fact]:
 @lru_cache(maxsize=4)
 def _any_device(anatomy: Anatomy, target: Structure) -> Window:
     """Return the first window that a clinical array finds; without one, what cannot be told counts before what is not there."""
-    names = [name for name, entry in devices().items() if offered(entry, "focused_ultrasound")]
+    names = list(clinical_devices())
     scene = scene_of(anatomy, target, names)
     found: list[Window] = []
     for name in names:
         found.append(search_window(anatomy, target, name, scene=scene, poses=SELECT_POSES))
         if found[-1].verdict == "window":
             return found[-1]
-    return min(found, key=lambda w: (w.verdict == "no window", -(w.best.visible if w.best else 0.0)))
+    return min(found, key=lambda w: w.missed)
 
 
 def sphere(count: int) -> Array:

@@ -25,6 +25,7 @@ from osteon.space.volume import Array
 from osteon.tissue.properties import Constants
 
 Run = Callable[[Constants], Mapping[str, float]]
+HOTTEST = "hottest:"  # and the id of a structure: an outcome, the hottest of it
 ERRORS = ("focus_error_x_mm", "focus_error_y_mm", "focus_error_z_mm")
 WORKERS = 2
 SHUFFLES = 200  # hypercubes of which the one with the smallest largest correlation between two columns is taken

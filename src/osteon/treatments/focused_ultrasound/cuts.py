@@ -35,13 +35,11 @@ def cuts_of(patient: Patient, shot: Shot, stand: Stand) -> tuple[Cut, Cut]:
 def planes_through(sound: Sonication) -> tuple[Cut, Cut]:
     """Return the planes of the array's x and y axis through its axis and the focus."""
     beam, pose = sound.beam, sound.emission.pose
-    _, row, column = beam.index_of(np.asarray(sound.emission.focus_mm))
-    row, column = (int(np.clip(i, 0, n - 1)) for i, n in ((row, beam.shape[1]), (column, beam.shape[2])))
     focus = 1e3 * pose.to_device(np.asarray(sound.emission.focus_mm))
     depth = 1e3 * (beam.corner_m[2] + np.arange(beam.shape[0]) * beam.spacing_m)
     made = []
-    for axis, count, at in ((0, beam.shape[2], (slice(None), row)), (1, beam.shape[1], (slice(None), slice(None), column))):
-        across = 1e3 * (beam.corner_m[axis] + np.arange(count) * beam.spacing_m)
+    for axis, at in enumerate(indices_of(sound)):
+        across = 1e3 * (beam.corner_m[axis] + np.arange(beam.shape[2 - axis]) * beam.spacing_m)
         made.append(
             Cut(
                 pose, axis, depth, across, sound.amplitude_pa.array[at][:-1].copy(), sound.beam_heat_w_m3.array[at].copy(),
@@ -49,3 +47,11 @@ def planes_through(sound: Sonication) -> tuple[Cut, Cut]:
             )
         )  # fmt: skip
     return made[0], made[1]
+
+
+def indices_of(sound: Sonication) -> tuple[tuple[slice, int], tuple[slice, slice, int]]:
+    """Return which cells of the beam lie in those two planes."""
+    _, row, column = sound.beam.index_of(np.asarray(sound.emission.focus_mm))
+    row, column = (int(np.clip(i, 0, n - 1)) for i, n in ((row, sound.beam.shape[1]), (column, sound.beam.shape[2])))
+    every = slice(None)
+    return (every, row), (every, every, column)

@@ -20,7 +20,6 @@ from osteon.space.anatomy import Anatomy, Structure
 from osteon.space.volume import Array, Grid, Volume
 from osteon.tissue.acoustics import acoustic_map
 from osteon.treatments.base import Ended
-from osteon.treatments.catalog import offered
 from osteon.treatments.focused_ultrasound import cuts, places
 from osteon.treatments.focused_ultrasound.access import CENTRE, Window, search_window
 from osteon.treatments.focused_ultrasound.access_looks import scene_of
@@ -36,7 +35,7 @@ from osteon.treatments.focused_ultrasound.session_response import BODY_C, FINE_M
 from osteon.treatments.focused_ultrasound.session_run import Expected
 from osteon.treatments.focused_ultrasound.session_setup import Setup, prepare
 from osteon.treatments.focused_ultrasound.shots import Aim
-from osteon.treatments.focused_ultrasound.transducer import devices, transducer
+from osteon.treatments.focused_ultrasound.transducer import clinical_devices, devices, transducer
 from osteon.treatments.focused_ultrasound.ways import Patient, Stand, places_of, try_ways
 
 SESSION_MM = 1.5
@@ -44,11 +43,6 @@ LEAST_BARE = 0.01  # of the surface: a smaller gap is not told
 SEEN_K = 0.5  # muscle that never grows so much warmer than the body is not kept for the monitor: thermometry in bone sees 1.2 K
 ROUND_LESION_MM, BEHIND_MM, SKIN_MM = 30.0, 40.0, 30.0  # of the session's box: round the lesion, behind the focus, past the entry
 Watcher = Callable[[str, float], None]
-
-
-def clinical_devices() -> dict[str, Mapping[str, Any]]:
-    """Return the arrays that patients are treated with, in the order in which they are tried."""
-    return {name: entry for name, entry in devices().items() if offered(entry, "focused_ultrasound")}
 
 
 def plan_scheme(
@@ -199,7 +193,7 @@ def _window(anatomy: Anatomy, lesion: Structure, bone: Structure | None, device:
         found.append((scene, search_window(anatomy, lesion, name, bone, scene=scene)))
         if found[-1][1].verdict == "window":
             return found[-1]
-    return min(found, key=lambda f: (f[1].verdict == "no window", -(f[1].best.visible if f[1].best else 0.0)))
+    return min(found, key=lambda f: f[1].missed)
 
 
 def session_grid(anatomy: Anatomy, window: Window, treated_mm: Array, lesion: Structure, spacing_mm: float) -> Grid:

@@ -31,11 +31,11 @@ from osteon.tissue.acoustics_media import AcousticMedia, acoustic_media
 from osteon.tissue.acoustics_rows import acoustic_row
 from osteon.tissue.bone import BANDS, TissueMap, properties_map
 from osteon.tissue.properties import Constants, tissue
-from osteon.treatments.focused_ultrasound.bands import Influence, Samples, focus_error_mm, sample
+from osteon.treatments.focused_ultrasound.bands import HOTTEST, Influence, Samples, focus_error_mm, sample
 from osteon.treatments.focused_ultrasound.beam import ArrayPose, on_patient
 from osteon.treatments.focused_ultrasound.sampled_patch import Patch, cut_out
 from osteon.treatments.focused_ultrasound.session_power import name_of
-from osteon.treatments.focused_ultrasound.session_response import BODY_C, bisect, knots, linear
+from osteon.treatments.focused_ultrasound.session_response import BODY_C, HALF_BOX_MM, bisect, box_grid, extent_of, knots, linear
 from osteon.treatments.focused_ultrasound.session_response import sampled as tissue_on
 from osteon.treatments.focused_ultrasound.shots import Aim, Shot, Triple
 from osteon.treatments.focused_ultrasound.sonication import COUPLING, sonicate
@@ -55,10 +55,9 @@ OUTCOMES: Mapping[str, tuple[str, str]] = {
     "hottest:skin": ("hottest skin", "°C"),
     "hottest:near_field": ("hottest near field", "°C"),
 }
-HOTTEST = "hottest:"  # and the id of a structure
 # Numerical choices, not properties of tissue.
 POINTS, BONE_STEPS, SWEEPS = 2.25, 4, 1
-FINE_MM, HALF_BOX_MM = 0.75, 17.0
+FINE_MM = 0.75
 BEYOND_MM = 20.0
 MOST_W = 1e4  # a spot that this power does not kill lies outside the beam
 # Asked for, but without meaning for sound and linear heat; air turns back all sound.
@@ -148,7 +147,7 @@ class Draw:
             sound, device, pose, focus, 1.0, media=media, spacing_mm=step_mm, beyond_mm=BEYOND_MM, most_sweeps=SWEEPS,
             constants=constants,
         )  # fmt: skip
-        small = _box(anatomy.grid, np.asarray(self.aim.spot_mm))
+        small = box_grid(anatomy.grid, np.asarray(self.aim.spot_mm), FINE_MM)
         fine, _, _ = on_patient(beam.beam_heat_w_m3.array, beam.beam, small)
         near, along = self._heat(tissue_on(heated, small), fine.array), self._heat(heated, beam.heat_w_m3.array)
         hottest = {}
@@ -185,7 +184,7 @@ class Draw:
                 bisect(lambda w: float(damage.cem43(near.times_s, BODY_C + w * some).min()) >= lethal, MOST_W), MOST_W
             )  # fmt: skip
 
-        width, length = _extent(near.cem43_min >= lethal, near.peak_c, small, self.pose)
+        width, length = extent_of(near.cem43_min >= lethal, int(near.peak_c.argmax()), small, self.pose)
         found = {
             "spot_c": float(near.seen_c[:, 0].max()), "needed_w": needed_w(rise[:, :1]),
             "hottest_c": float(near.peak_c.max()), "cell_width_mm": width, "cell_length_mm": length,
@@ -351,25 +350,8 @@ def _moved(place_mm: Triple, by_mm: Array) -> Triple:
     return float(x), float(y), float(z)
 
 
-def _box(grid: Grid, centre_mm: Array) -> Grid:
-    """Return the voxels round the spot, along the axes of a grid."""
-    axes = grid.matrix[:3, :3] / np.linalg.norm(grid.matrix[:3, :3], axis=0)
-    middle = np.linalg.solve(axes, centre_mm)
-    return Grid.box(middle - HALF_BOX_MM, middle + HALF_BOX_MM, FINE_MM, axes)
-
-
 def _highest(field_c: Array, grid: Grid, places_mm: Array) -> float:
     """Return the highest of a field at those places that lie on its grid; nothing is lower than the body."""
     index = np.rint(grid.to_index(places_mm)).astype(int)
     index = index[((index >= 0) & (index < grid.shape)).all(axis=1)]
     return float(field_c[tuple(index.T)].max(initial=BODY_C))
-
-
-def _extent(dead: Array, peak_c: Array, grid: Grid, pose: ArrayPose) -> tuple[float, float]:
-    """Return how wide and how long the dead piece round the hottest voxel is, across and along the beam [mm]."""
-    pieces, _ = ndimage.label(dead)
-    hottest = int(pieces.ravel()[int(peak_c.argmax())])
-    if not hottest:
-        return 0.0, 0.0
-    x, y, z = np.ptp(grid.to_mm(np.argwhere(pieces == hottest)) @ pose.axes, axis=0) + grid.spacing_mm[0]
-    return float(min(x, y)), float(z)

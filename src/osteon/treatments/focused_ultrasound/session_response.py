@@ -237,7 +237,7 @@ def _respond(task: _Task) -> Response:
     setup, aim = task.setup, task.aim
     live = dict(setup.options) if task.on is None else {**setup.options, "on": task.on}
     sound = sonicate(setup.sound, setup.device, task.pose, aim.focus_mm, 1.0, media=setup.media, **live)
-    small = box_grid(setup.tissue.grid, np.asarray(aim.spot_mm, float))
+    small = box_grid(setup.tissue.grid, np.asarray(aim.spot_mm, float), FINE_MM)
     fine, _, _ = on_patient(sound.beam_heat_w_m3.array, sound.beam, small)
     inner = sampled(setup.tissue, small)
     whole = _Recorder(None)
@@ -315,11 +315,11 @@ def linear(tissue: TissueMap) -> bioheat.Materials:
     return bioheat.Materials(tissue.conductivity, tissue.heat_capacity, tissue.perfusion, none)
 
 
-def box_grid(grid: Grid, centre_mm: Array) -> Grid:
+def box_grid(grid: Grid, centre_mm: Array, fine_mm: float) -> Grid:
     """Return the fine box round a place, along the axes of a grid."""
     axes = grid.matrix[:3, :3] / np.linalg.norm(grid.matrix[:3, :3], axis=0)
     middle = np.linalg.solve(axes, centre_mm)
-    return Grid.box(middle - HALF_BOX_MM, middle + HALF_BOX_MM, FINE_MM, axes)
+    return Grid.box(middle - HALF_BOX_MM, middle + HALF_BOX_MM, fine_mm, axes)
 
 
 def sampled(tissue: TissueMap, small: Grid) -> TissueMap:
@@ -366,9 +366,15 @@ def cell_of(response: Response, power_w: float) -> tuple[float, float]:
     grid = response.box.grid
     space = np.zeros(grid.shape, bool)
     space.ravel()[response.box.voxels[dead]] = True
-    pieces, _ = ndimage.label(space)
     hottest = int(response.box.voxels[int(response.box.rise_k_w.max(axis=0).argmax())])
-    piece = pieces == pieces.ravel()[hottest]
-    across = grid.to_mm(np.argwhere(piece)) @ response.pose.axes
-    x, y, z = np.ptp(across, axis=0) + FINE_MM
+    return extent_of(space, hottest, grid, response.pose)
+
+
+def extent_of(dead: Array, hottest: int, grid: Grid, pose: ArrayPose) -> tuple[float, float]:
+    """Return how wide and how long the dead piece at the hottest voxel is, across and along the beam [mm]; else 0, 0."""
+    pieces, _ = ndimage.label(dead)
+    mine = int(pieces.ravel()[hottest])
+    if not mine:
+        return 0.0, 0.0
+    x, y, z = np.ptp(grid.to_mm(np.argwhere(pieces == mine)) @ pose.axes, axis=0) + grid.spacing_mm[0]
     return float(min(x, y)), float(z)

@@ -15,6 +15,7 @@ from osteon.errors import InputError, SettingError
 from osteon.io.element_tables import ElementTable
 from osteon.physics import acoustic_sources
 from osteon.physics.acoustic_sources import Array, Source
+from osteon.treatments.catalog import offered
 
 CELLS_PER_WAVELENGTH = 4.0  # of an element's face; a target a few diameters away is then within 0.1 %
 
@@ -89,6 +90,11 @@ def devices() -> Mapping[str, Mapping[str, Any]]:
     """Return the arrays of ``devices.yaml``, by id."""
     found: dict[str, dict[str, Any]] = read_data("osteon.treatments.focused_ultrasound", "devices.yaml")
     return found
+
+
+def clinical_devices() -> dict[str, Mapping[str, Any]]:
+    """Return the arrays that patients are treated with, in the order in which they are tried."""
+    return {name: entry for name, entry in devices().items() if offered(entry, "focused_ultrasound")}
 
 
 def device(name: str) -> Mapping[str, Any]:

@@ -10,7 +10,6 @@ from osteon.facts import Fact
 from osteon.jobs import Executor
 from osteon.space.anatomy import Anatomy, Structure
 from osteon.treatments.base import Asked, Proposal, Treatment
-from osteon.treatments.catalog import offered
 from osteon.treatments.rows import read
 
 
@@ -28,9 +27,9 @@ class FocusedUltrasound(Treatment):
     @cached_property
     def devices(self) -> Mapping[str, Mapping[str, Any]]:  # type: ignore[override]
         """Clinical arrays of ``devices.yaml``, in the order in which they are tried."""
-        from osteon.treatments.focused_ultrasound.transducer import devices
+        from osteon.treatments.focused_ultrasound.transducer import clinical_devices
 
-        return {name: entry for name, entry in devices().items() if offered(entry, self.name)}
+        return clinical_devices()
 
     @cached_property
     def rules(self) -> Sequence[Mapping[str, Any]]:  # type: ignore[override]
