@@ -67,3 +67,10 @@ def test_worst_is_a_breach_before_a_near_miss():
     assert worst([near, broken, unknown]) is broken
     assert worst([near, unknown]) is near
     assert worst([unknown]) is None
+
+
+def test_what_only_informs_is_worse_than_nothing_that_can_be_breached():
+    heated = Finding("bone-dose", "hip_bone_right", Band.of(1e5), "CEM43 min", 16.0, "warning", "")
+    cool = Finding("nerve-peak-temperature", "sciatic_nerve_right", Band.of(38.0), "°C", 45.0, "ok", "")
+    assert worst([heated, cool]) is cool
+    assert worst([heated]) is heated

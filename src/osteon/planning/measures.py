@@ -17,7 +17,7 @@ from osteon.planning.plan import Finding
 from osteon.space.anatomy import Anatomy, Field, Structure
 from osteon.space.paths import signed_distance
 from osteon.space.volume import Array, Grid, Volume
-from osteon.tissue.tolerance import limits_for
+from osteon.tissue.tolerance import limits, limits_for
 from osteon.treatments.base import Effect, Setting
 
 
@@ -230,8 +230,11 @@ def side_in_words(offset_mm: Array) -> str:
 
 
 def worst(findings: Sequence[Finding]) -> Finding | None:
-    """Return the finding that stands worst: breach, then the nearest to its limit among what can be told."""
+    """Return the finding that stands worst: breach, then the nearest to its limit among what can be told.
+
+    Limits that cannot be breached, because they are there for information, come after all that can.
+    """
     order = {"breach": 0, "warning": 1, "ok": 2}
     told = [f for f in findings if f.value is not None and f.level in order]
-
-    return min(told, key=lambda f: (order[f.level], -strain(f)), default=None)
+    informs = {limit.id for limit in limits() if not limit.breaches}
+    return min(told, key=lambda f: (f.limit_id in informs, order[f.level], -strain(f)), default=None)
