@@ -17,7 +17,7 @@ from osteon.planning.plan import Finding
 from osteon.space.anatomy import Anatomy, Field, Structure
 from osteon.space.paths import signed_distance
 from osteon.space.volume import Array, Grid, Volume
-from osteon.tissue.tolerance import limits, limits_for
+from osteon.tissue.tolerance import limits_for, only_informs
 from osteon.treatments.base import Effect, Setting
 
 
@@ -236,5 +236,4 @@ def worst(findings: Sequence[Finding]) -> Finding | None:
     """
     order = {"breach": 0, "warning": 1, "ok": 2}
     told = [f for f in findings if f.value is not None and f.level in order]
-    informs = {limit.id for limit in limits() if not limit.breaches}
-    return min(told, key=lambda f: (f.limit_id in informs, order[f.level], -strain(f)), default=None)
+    return min(told, key=lambda f: (only_informs(f.limit_id), order[f.level], -strain(f)), default=None)

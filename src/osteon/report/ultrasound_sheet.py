@@ -15,7 +15,7 @@ from osteon.report import words
 from osteon.report.content import Row
 from osteon.report.plan_content import BODY_C, judged
 from osteon.report.ultrasound_section import APPROACH_TITLES, device_title, one_way, scheme_of
-from osteon.tissue.tolerance import limits
+from osteon.tissue.tolerance import only_informs
 from osteon.treatments.focused_ultrasound import export
 from osteon.treatments.focused_ultrasound.shots import Shot
 
@@ -148,7 +148,7 @@ def watched(findings: Sequence[Finding]) -> list[tuple[str, str]]:
         if row.structure not in found or not any(_warm(f) for f in found[row.structure]):
             continue
         said = [
-            f"{words.number(f.limit, f.unit)}{'' if _stops(f) else ', for information'} "
+            f"{words.number(f.limit, f.unit)}{', for information' if only_informs(f.limit_id) else ''} "
             + ("(cannot tell what is reached)" if f.value is None else f"(expected {words.band(f.value, f.unit)})")
             for f in found[row.structure]
         ]
@@ -168,11 +168,6 @@ def _of_heat(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
         if finding.unit in ("°C", "degC") or "CEM43" in finding.unit:
             found.setdefault(finding.structure, []).append(finding)
     return found
-
-
-def _stops(finding: Finding) -> bool:
-    """Tell whether passing a limit is a breach; other limits only inform."""
-    return next((limit.breaches for limit in limits() if limit.id == finding.limit_id), True)
 
 
 def _warm(finding: Finding) -> bool:

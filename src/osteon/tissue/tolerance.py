@@ -101,6 +101,11 @@ def limits() -> tuple[Limit, ...]:
     return tuple(_limit(name, entry) for name, entry in entries.items())
 
 
+def only_informs(limit_id: str) -> bool:
+    """Tell whether a limit is there for information: passing it is no breach."""
+    return any(limit.id == limit_id and not limit.breaches for limit in limits())
+
+
 def _limit(name: str, entry: Mapping[str, Any]) -> Limit:
     applies_to, quantity, side = str(entry["applies_to"]), entry["quantity"], entry["side"]
     known = applies_to in structures() or applies_to in get_args(Kind)
