@@ -19,6 +19,7 @@ from osteon.validation.rfa_case import block, log_dose, zone_mm
 
 LESION, BONE, NERVE, IMPLANT = (structure(n) for n in ("lesion", "hip_right", "sciatic_nerve_right", "implant"))
 COOLED, UNCOOLED, BIPOLAR = "cooled-17g-20mm", "uncooled-17g-10mm", "bipolar-bone-20mm"
+SHARP = "uncooled-16g-10mm"  # a bevel at its tip
 POSE = NeedlePose((0.0, -60.0, 0.0), (0.0, 10.0, 0.0))
 
 
@@ -82,7 +83,9 @@ def test_power_zero_does_nothing():
     assert done.measures["energy_in_j"] == 0.0
 
 
-@pytest.mark.parametrize(("device", "held"), [(COOLED, {"power_w": 40.0}), (BIPOLAR, {"temperature_c": 70.0})])
+@pytest.mark.parametrize(
+    ("device", "held"), [(COOLED, {"power_w": 40.0}), (BIPOLAR, {"temperature_c": 70.0}), (SHARP, {"temperature_c": 80.0})]
+)
 def test_energy_in_is_stored_carried_away_or_taken_by_the_coolant(device, held):
     treatment = RadiofrequencyBipolar() if device == BIPOLAR else RadiofrequencyMonopolar()
     done = treatment.simulate(patient(), setting(device, seconds=90.0, **held), Draw.nominal())
@@ -91,6 +94,7 @@ def test_energy_in_is_stored_carried_away_or_taken_by_the_coolant(device, held):
     out += m["energy_beyond_grid_j"]
     assert m["energy_in_j"] == pytest.approx(out, rel=2e-3)
     assert done.ended.energy_balance < 2e-3
+    assert any("lies loose" in note for note in done.assumptions) is (device == SHARP)
     assert done.ended.how == "time"
     assert m["zone_cm3"] > 0.05
     for name in ("impedance_ohm", "net_power_w", "current_a", "tip_c", "coolant_w", "hottest:sciatic_nerve_right"):

@@ -46,6 +46,10 @@ ASSUMED = (
 PADS = "Ground pads are far away: beyond the computed box the tissue is as at its edge."
 TWO = "Current flows between the two contacts only; none leaves the computed box."
 COOLANT = "The coolant keeps its temperature along the shaft and stops with the power."
+LOOSE = (
+    "The thermocouple is taken to be as warm as the metal round it; a probe that lies loose in a wide cannula reads too low, and "
+    "more is heated than is shown: reading 5 to 20 % of the rise too low would be 0.5 to 2 mm of width (16G, 80 °C, 2 min)."
+)
 METAL = (
     "metal voxels are computed as equipotential; what metal beside an electrode really carries is not known: keep away from it."
 )
@@ -263,6 +267,8 @@ def assumed(circuit: Circuit, tissue: TissueMap, after_another: bool) -> tuple[s
     notes = [*ASSUMED, TWO if circuit.electrode.kind == "bipolar" else PADS]
     if circuit.electrode.cooling is not None:
         notes.append(COOLANT)
+    if circuit.electrode.cooling is None and circuit.generator.program.mode == "temperature":
+        notes.append(LOOSE)
     if after_another:
         notes.append(AFTER_ANOTHER)
     if tissue.metal_voxels:
