@@ -202,6 +202,21 @@ def test_the_box_holds_the_cone_and_stays_in_the_image(intact):
     assert grid.contains(np.array([intact.window.best.entry_mm])).all()
 
 
+def test_the_box_holds_the_cone_of_a_focus_that_is_steered_nearer_than_the_natural_one(intact):
+    """A nearly flat array of 110 mm (natural focus 300 mm) focused at 50 mm opens by 51 degrees, not by 11."""
+    made, look = patient(radius_mm=4.0), intact.window.best
+    axis = np.array(look.pose.axis)
+    vertex = tuple(np.array(look.focus_mm) - 50.0 * axis)
+    window = replace(intact.window, device="conformal-bone-1000", best=replace(look, pose=replace(look.pose, vertex_mm=vertex)))
+    grid = session_grid(made, window, intact.face_mm, LESION, 2.0)
+    side = np.cross(axis, np.eye(3)[int(np.argmin(np.abs(axis)))])
+    side /= np.linalg.norm(side)
+    before = look.depth_mm
+    for turn in (side, -side, np.cross(axis, side), -np.cross(axis, side)):
+        ray = np.array([np.array(look.focus_mm) - before * axis + before * 55.0 / (50.0 - 5.1) * turn])
+        assert bool(grid.contains(ray)[0]) or not bool(made.grid.contains(ray)[0])
+
+
 @pytest.mark.slow
 def test_the_same_twice(intact):
     again = plan_scheme(patient(radius_mm=4.0), LESION, BONE, device=DEVICE, options=QUICK, spacing_mm=2.0, executor=Serial())

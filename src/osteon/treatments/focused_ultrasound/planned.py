@@ -215,12 +215,15 @@ def session_grid(anatomy: Anatomy, window: Window, treated_mm: Array, lesion: St
     assert window.best is not None  # the caller asked
     look, entry = window.best, devices()[window.device]
     axis = np.asarray(look.pose.axis)
-    slope = math.tan(math.asin(min(0.5 * float(entry["aperture_mm"]["value"]) / float(entry["curvature_mm"]["value"]), 0.95)))
+    half, curved = 0.5 * float(entry["aperture_mm"]["value"]), float(entry["curvature_mm"]["value"])
+    sag = curved - math.sqrt(curved**2 - half**2)  # the rim lies so far before the vertex
+    far = float(np.linalg.norm(np.subtract(look.focus_mm, look.pose.vertex_mm)))  # a steered focus may lie nearer
+    slope = half / max(far - sag, 0.3 * half)
     mass = anatomy.grid.to_mm(np.argwhere(anatomy.mask(lesion).array))
     spread = np.concatenate([mass, treated_mm, [look.focus_mm]])
     up = look.depth_mm + SKIN_MM
     rim = np.stack([spread.min(0), spread.max(0)])
-    reach = up * slope * np.sqrt(np.clip(1 - axis**2, 0, 1))  # half the cone's width along each axis of the patient
+    reach = min(up * slope, half) * np.sqrt(np.clip(1 - axis**2, 0, 1))  # half the cone's width along each axis of the patient
     points = np.concatenate([
         rim - up * axis - reach, rim - up * axis + reach, rim + BEHIND_MM * axis - 0.5 * ROUND_LESION_MM,
         rim + BEHIND_MM * axis + 0.5 * ROUND_LESION_MM, rim - ROUND_LESION_MM, rim + ROUND_LESION_MM,
