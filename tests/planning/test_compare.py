@@ -3,7 +3,8 @@ from dataclasses import replace
 from osteon.evidence.value import Band
 from osteon.facts import Unknown
 from osteon.planning.compare import QUESTIONS, compare, shown_first
-from osteon.planning.plan import Finding, Plan, Step
+from osteon.planning.plan import LARGER, Finding, Plan, Step
+from osteon.report.words import few
 from osteon.treatments.base import Effect, Ended, Setting
 
 STEP = (Step("a", Setting("d"), Effect("t", {}, {}, {}, Ended("time"))),)
@@ -55,3 +56,19 @@ def test_shown_in_full_is_what_is_open_breaks_nothing_and_covers_most():
         made("nothing", steps=()),
     ]
     assert [p.treatment for p in shown_first(plans)] == ["warns", "cold", "breaks", "conditional"]
+
+
+def test_what_nobody_outlined_is_named_before_what_only_goes_on_beyond_the_image():
+    def unknown(name, text):
+        return Finding("x", name, None, "°C", 45.0, "unknown", text)
+
+    found = Plan(
+        "rfa", "L1", "cure", (), (
+            unknown("aorta", f"cannot tell: 39 °C reaches the edge of what is seen, and the aorta goes on beyond it; {LARGER}"),
+            unknown("sciatic_nerve_right", "cannot tell: outline the right sciatic nerve"),
+        ), {}, Ended("time"),
+    )  # fmt: skip
+    assert found.unknown_structures() == ["sciatic_nerve_right", "aorta"]
+    assert found.structures_beyond() == {"aorta"}
+    assert few(["a", "b"]) == "a and b"
+    assert few(list("abcdefghijkl")) == "a, b, c, d, e, f, g, h and 4 more"

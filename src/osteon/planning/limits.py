@@ -14,7 +14,7 @@ from osteon.assessment.results import RequiredStructure
 from osteon.evidence.value import Band
 from osteon.planning.fields import BASELINE_C, edge_temperature, total
 from osteon.planning.geometry import number
-from osteon.planning.plan import Finding, Level
+from osteon.planning.plan import LARGER, Finding, Level
 from osteon.space.anatomy import Anatomy, Field, Structure, structure
 from osteon.space.drawn import open_ends
 from osteon.space.paths import gap_mm
@@ -335,7 +335,7 @@ def _worst(each: Watch, limit: Limit, values: Array, edge: float, grid: Grid, tr
     text += _with_error(each)
     level: Level = limit.level(value)
     if each.cut and heated and (level != "breach" or not len(voxels)):
-        seen, do = ("drawn of it", "draw it on") if len(each.undrawn) else ("seen", "image a larger field")
+        seen, do = ("drawn of it", "draw it on") if len(each.undrawn) else ("seen", LARGER)
         text = f"cannot tell: {edge:.3g} °C reaches the edge of what is {seen}, and the {name} goes on beyond it; {do}"
         band = Band.of(value) if len(voxels) else None
         return Finding(limit.id, each.structure.id, band, unit, limit.limit, "unknown", text, place, source=limit.source)

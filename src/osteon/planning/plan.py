@@ -58,6 +58,9 @@ class PlanRequest:
     approach: str = ""
 
 
+LARGER = "image a larger field"  # what to do where an outlined structure goes on beyond what is seen
+
+
 @dataclass(frozen=True)
 class Finding:
     """One limit, judged at one structure.
@@ -223,8 +226,14 @@ class Plan:
         return "warning" if "warning" in levels else "ok"
 
     def unknown_structures(self) -> list[str]:
-        """Return the structures that could not be judged."""
-        return sorted({f.structure for f in self.findings if f.level == "unknown"})
+        """Return the structures that could not be judged, those that only go on beyond what is seen last."""
+        beyond = self.structures_beyond()
+        return sorted({f.structure for f in self.findings if f.level == "unknown"}, key=lambda s: (s in beyond, s))
+
+    def structures_beyond(self) -> set[str]:
+        """Return those of them that are outlined and go on beyond what is seen, where it is not at rest."""
+        unknown = [f for f in self.findings if f.level == "unknown"]
+        return {f.structure for f in unknown} - {f.structure for f in unknown if not f.text.endswith(LARGER)}
 
 
 TARGET = Structure(

@@ -171,7 +171,7 @@ def _stop(finding: Finding) -> str:
 
 def procedure_sheet(plan: Plan, facts: Mapping[str, Fact], verdict: Verdict | None, place: str, side: str) -> dict[str, Any]:
     """Return what the one-page sheet says, from the plan's own figures and the chart."""
-    histology = facts.get("histology_known")
+    histology, beyond = facts.get("histology_known"), plan.structures_beyond()
     anaesthesia = facts.get("anaesthesia")
     agrees = facts.get("laterality_agrees")
     rank = {row.structure: i for i, row in enumerate(judged(plan.findings))}
@@ -204,6 +204,7 @@ def procedure_sheet(plan: Plan, facts: Mapping[str, Fact], verdict: Verdict | No
         "stamps": run_content.device_stamps(plan),
         "mitigations": list(dict.fromkeys(wanted)),
         "stops": [(limit, words.joined(names)) for limit, names in sorted(stops.items())],
-        "cannot_tell": [words.structure_name(s) for s in plan.unknown_structures()],
+        "cannot_tell": [words.structure_name(s) for s in plan.unknown_structures() if s not in beyond],
+        "beyond": words.few([words.structure_name(s) for s in sorted(beyond)]),
         "minutes": words.band(plan.measures["minutes"], "min") if "minutes" in plan.measures else "not computed",
     }

@@ -65,8 +65,8 @@ def _stands(plan: Plan) -> str:
     unknown = [words.structure_name(s) for s in plan.unknown_structures()]
     said = words.STANDING_WORDS[plan.standing]
     if plan.standing == "cannot tell" or not unknown:
-        return f"cannot tell: {words.joined(unknown)} could not be judged" if unknown else said
-    return f"{said}; cannot tell: {words.joined(unknown)}"
+        return f"cannot tell: {words.few(unknown)} could not be judged" if unknown else said
+    return f"{said}; cannot tell: {words.few(unknown)}"
 
 
 def comparison(plans: Sequence[Plan]) -> list[tuple[str, list[Cell]]]:
@@ -125,7 +125,7 @@ def _answer_cell(name: str, value: Band | Unknown, planned: bool) -> Cell:
 
 def worst_cell(row: ComparedPlan) -> Cell:
     """Return the structure that stands worst, with figure, limit and band, and what cannot be told."""
-    note = f"cannot tell: {words.joined([words.structure_name(s) for s in row.cannot_tell])}" if row.cannot_tell else ""
+    note = f"cannot tell: {words.few([words.structure_name(s) for s in row.cannot_tell])}" if row.cannot_tell else ""
     found = row.worst_structure
     if found is None:
         return Cell("no structure could be judged", "open", note)

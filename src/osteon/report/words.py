@@ -346,6 +346,11 @@ def spread(value: Spread, unit: str = "") -> str:
             return f"log-normal, factor {number(gsd)} for one SD"
 
 
+def few(parts: list[str], most: int = 8) -> str:
+    """Return "a, b and c"; of a long list the first of them and how many more."""
+    return joined(parts) if len(parts) <= most + 1 else f"{', '.join(parts[:most])} and {len(parts) - most} more"
+
+
 def joined(parts: list[str], last: str = "and") -> str:
     """Return "a, b and c"."""
     if len(parts) < 2:
