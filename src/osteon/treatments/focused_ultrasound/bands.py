@@ -167,8 +167,8 @@ def sample(
         raise InputError(f"{count} draws were asked for.", "A band needs draws.", "Give at least 1; 50 is usual.")
     constants = Constants()
     nominal = {name: float(number) for name, number in run(constants).items()}
-    if observe is not None:
-        observe(1 / (count + 1))
+    tell = observe or _silent
+    tell(1 / (count + 1))
     values = {
         name: value
         for name, value in sorted(constants.used.items())
@@ -183,11 +183,11 @@ def sample(
     at = hypercube(count, len(values), seed)
     drawn = np.stack([quantile(value, at[:, i]) for i, value in enumerate(values.values())], axis=1)
     items = [(run, tuple(zip(values, row.tolist()))) for row in drawn]
-    found = (executor or Local(WORKERS)).map(_one, items, [f"draw {i}" for i in range(count)])
+    found = (executor or Local(WORKERS)).map(
+        _one, items, [f"draw {i}" for i in range(count)], lambda n: tell((n + 1) / (count + 1))
+    )  # fmt: skip
     outcomes = {name: np.array([made.get(name, math.nan) for made, _ in found]) for name in nominal}
     failed = tuple((i, why) for i, (_, why) in enumerate(found) if why)
-    if observe is not None:
-        observe(1.0)
     return Samples(values, drawn, nominal, outcomes, failed)
 
 
@@ -320,3 +320,7 @@ def _finite(samples: Samples, outcome: str) -> Array:
         )
     found = samples.outcomes[outcome]
     return np.asarray(found[np.isfinite(found)])
+
+
+def _silent(fraction: float) -> None:
+    """Tell nobody."""

@@ -259,11 +259,12 @@ def _in_full(ask: _Ask, run: Executor, tell: Watcher) -> Scheme:
     if ask.samples > 0 and shown is not None:
         from osteon.treatments.focused_ultrasound.sampled import sample_sonication
 
-        tell(f"{ask.samples} draws of one sonication", 0.93)
+        draws = f"{ask.samples} draws of one sonication"
+        tell(draws, 0.93)
         power = next(s.power_w for s in session.shots if s.aim.id == shown.id and not s.test)
         sampled = sample_sonication(
             patient.box, patient.device.name, shown, standing[shown.id].pose, power, on_s, off_s, places_mm=mine[shown.id],
-            count=ask.samples, seed=ask.seed, executor=run,
+            count=ask.samples, seed=ask.seed, executor=run, observe=lambda f: tell(draws, 0.93 + 0.07 * f),
         )  # fmt: skip
         moved = with_miss(sampled, patient.axis)
         influences = {name: which_matters(moved, name) for name in moved.nominal if _enough(moved, name)}
