@@ -51,7 +51,8 @@ for name, module in list(sys.modules.items()):
     if name.startswith("osteon") and getattr(module, "write_atomically", None) is original:
         module.write_atomically = write_atomically
 sys.argv = ["osteon", *sys.argv[1:]]
-exec(os.environ.get("RUN", "from osteon.cli import main; main()"))
+if __name__ == "__main__":  # and not in the child processes of a plan
+    exec(os.environ.get("RUN", "from osteon.cli import main; main()"))
 """
 TOY = """
 import json
@@ -228,7 +229,12 @@ def undisturbed(femur: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def report(folder: Path, **kwargs: object) -> subprocess.Popen:
-    return start(folder, "report", str(folder), "--spacing", "2.5", "--quiet", **kwargs)  # type: ignore[arg-type]
+    return start(folder, *words_of(folder), **kwargs)  # type: ignore[arg-type]
+
+
+def words_of(folder: Path) -> tuple[str, ...]:
+    """Return the command of a report with one treatment planned; all of them take minutes and write in the same moments."""
+    return "report", str(folder), "--spacing", "2.5", "--treatments", "microwave", "--quiet"
 
 
 def test_assess_killed_inside_its_cache_write(femur: Path, tmp_path: Path) -> None:
@@ -295,9 +301,8 @@ def test_report_of_a_case_that_may_only_be_read(femur: Path, undisturbed: str, t
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     script = tmp_path / "x"
     script.mkdir()
-    words = ("report", str(folder), "--spacing", "2.5", "--quiet")
-    _, err = finish(start(script, *words), 2)
+    _, err = finish(start(script, *words_of(folder)), 2)
     assert "Read-only" in err
-    _, err = finish(start(script, *words, "-o", str(tmp_path / "out")))
+    _, err = finish(start(script, *words_of(folder), "-o", str(tmp_path / "out")))
     assert "goes on without keeping" in err
     assert answer(tmp_path / "out" / "journey.json") == undisturbed
