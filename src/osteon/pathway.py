@@ -160,7 +160,10 @@ def journey(
         digest = key("plan", {"inputs": inputs, "request": request, "verdicts": verdicts, "devices": site_devices()}, *kept)
 
         def compute() -> tuple[Plan, ...]:
-            return tuple(plan(assessment, verdicts, request, executor or Serial(), observe))
+            return tuple(plan(assessment, verdicts, request, executor or Serial(), observe, keep))
+
+        def keep(name: str, make: Callable[[], Plan]) -> Plan:
+            return store.get_or("plan", key("plan", {"of": digest, "one": name}), make)
 
         plans = clock.time("plan", lambda: store.get_or("plan", digest, compute))
     run = {

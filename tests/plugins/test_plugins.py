@@ -9,11 +9,14 @@ import pytest
 
 from osteon.assessment.results import Assessment, LesionAssessment, RequiredStructure
 from osteon.case.model import Case, Lesion, Study
+from osteon.planning import build
 from osteon.planning.build import plan
-from osteon.planning.plan import PlanRequest
+from osteon.planning.plan import Plan, PlanRequest
 from osteon.selection.verdicts import Reason, Verdict, Verdicts
 from osteon.space.anatomy import structure
 from osteon.treatments import catalog
+from osteon.treatments.base import Ended
+from osteon.treatments.catalog import treatment as find
 from planning.scene import block
 
 HERE = Path(__file__).parent
@@ -144,3 +147,25 @@ def test_both_stubs_appear_in_the_report(installed, tmp_path):
     text = report.write_report(journey, tmp_path / "out").read_text(encoding="utf-8")
     assert "heated" in text.lower()
     assert "ledger" in text.lower()
+
+
+def test_a_plan_that_takes_minutes_is_kept_by_itself(installed, monkeypatch):
+    made = []
+
+    def one(assessment, site, treatment, *rest):
+        made.append(treatment.name)
+        return Plan(treatment.name, "L1", "palliation", (), (), {}, Ended("refused"))
+
+    kept = {}
+
+    def keep(name, make):
+        kept.setdefault(name, make())
+        return kept[name]
+
+    monkeypatch.setattr(build, "_plan_one", one)
+    monkeypatch.setattr(build, "with_orders", lambda found, *rest: found)
+    monkeypatch.setattr(type(find("heated_sphere")), "plans_itself", True)
+    request = PlanRequest(("heated_sphere",), spacing_mm=2.0)
+    assert [p.treatment for p in plan(assessment(), verdicts(), request, keep=keep)] == ["heated_sphere"]
+    assert list(kept) == ["L1 heated_sphere"]
+    assert made == ["heated_sphere"]

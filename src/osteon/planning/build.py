@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -46,12 +47,16 @@ OF_THE_SITE = ("acoustic_window", "distance_")  # facts beside the measured ones
 GOALS: tuple[Goal, ...] = ("cure", "palliation", "interface_palliation")
 
 
+Keep = Callable[[str, Callable[[], Plan]], Plan]
+
+
 def plan(
     assessment: Assessment,
     verdicts: Verdicts,
     request: PlanRequest,
     executor: Executor | None = None,
     observe: Watcher | None = None,
+    keep: Keep | None = None,
 ) -> list[Plan]:
     """Plan every lesion with every treatment that selection leaves open.
 
@@ -71,6 +76,9 @@ def plan(
         Where the runs of an ensemble go; by default this process.
     observe : callable, optional
         Called with what is being done and the fraction of all plans done.
+    keep : callable, optional
+        Called with a name and how to make the plan, for plans that take minutes: those of treatments that plan by themselves. It
+        returns the plan, made or kept from a run that was stopped.
 
     Returns
     -------
@@ -106,7 +114,8 @@ def plan(
                 observe(text, (i + fraction) / len(wanted))
 
         site = _site(assessment, lesion)
-        found = _plan_one(assessment, site, treatment, condition, request, executor or Serial(), step)
+        make = partial(_plan_one, assessment, site, treatment, condition, request, executor or Serial(), step)
+        found = keep(f"{lesion.lesion_id} {treatment.name}", make) if keep and treatment.plans_itself else make()
         found = with_orders(found, assessment, verdicts) if treatment.plans_itself else found
         plans.append(replace(found, study=study))
     if observe is not None:
