@@ -147,6 +147,15 @@ def test_mirels_size_that_one_denominator_lacks_is_said():
     assert neither.text.count("not measured") == 2
 
 
+@pytest.mark.xfail(
+    strict=True, reason="one size counts as a complete score, so that the other, learned later, reopens what it closed"
+)
+def test_law_a_second_denominator_is_expected_by_the_score_of_the_first():
+    one = mirels(full(0.1, "lytic", True), FEMUR, "femur.shaft").state
+    both = mirels({**full(0.1, "lytic", True), **facts(lesion_diameter_fraction=0.9)}, FEMUR, "femur.shaft").state
+    assert one == both or isinstance(one, Interval)
+
+
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_law_a_second_denominator_never_lowers_mirels(thickness, diameter):
     one = mirels(full(thickness, "lytic", True), FEMUR, "femur.shaft").state

@@ -3,6 +3,7 @@ from dataclasses import replace
 from osteon.evidence.value import Band
 from osteon.facts import Unknown
 from osteon.planning.compare import QUESTIONS, compare, shown_first
+from osteon.planning.contrast import SAID
 from osteon.planning.plan import LARGER, Finding, Plan, Step
 from osteon.report.words import few
 from osteon.treatments.base import Effect, Ended, Setting
@@ -66,9 +67,10 @@ def test_what_nobody_outlined_is_named_before_what_only_goes_on_beyond_the_image
         "rfa", "L1", "cure", (), (
             unknown("aorta", f"cannot tell: 39 °C reaches the edge of what is seen, and the aorta goes on beyond it; {LARGER}"),
             unknown("sciatic_nerve_right", "cannot tell: outline the right sciatic nerve"),
+            unknown("colon", f"cannot tell: 39 °C reaches the edge of what is seen; {LARGER}; {SAID}"),
         ), {}, Ended("time"),
     )  # fmt: skip
-    assert found.unknown_structures() == ["sciatic_nerve_right", "aorta"]
-    assert found.structures_beyond() == {"aorta"}
+    assert found.unknown_structures() == ["sciatic_nerve_right", "aorta", "colon"]
+    assert found.structures_beyond() == {"aorta", "colon"}
     assert few(["a", "b"]) == "a and b"
     assert few(list("abcdefghijkl")) == "a, b, c, d, e, f, g, h and 4 more"

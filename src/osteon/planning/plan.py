@@ -233,7 +233,7 @@ class Plan:
     def structures_beyond(self) -> set[str]:
         """Return those of them that are outlined and go on beyond what is seen, where it is not at rest."""
         unknown = [f for f in self.findings if f.level == "unknown"]
-        return {f.structure for f in unknown} - {f.structure for f in unknown if not f.text.endswith(LARGER)}
+        return {f.structure for f in unknown} - {f.structure for f in unknown if LARGER not in f.text}
 
 
 TARGET = Structure(
